@@ -1,0 +1,183 @@
+"""Settings: one table, read once from the environment and checked. The only reader of os.environ.
+
+A secret may come as NAME_FILE, the path of a file that holds it (systemd credentials). No secret has a usable default.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from nebula.errors import SettingsError
+
+MINIMUM_KEY_BYTES = 32  # RFC 7518 3.2: an HS256 key is at least as long as the hash
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table: its environment name, what it means, how its text becomes a value."""
+
+    name: str
+    help: str
+    parse: Callable[[str], Any] = str
+    secret: bool = False
+
+
+def _row(name: str, help: str, default: Any, parse: Callable[[str], Any] = str, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"setting": Setting(name, help, parse, secret)})
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("must be 1 or more")
+    return number
+
+
+def _keyring(text: str) -> tuple[str, ...]:
+    keys = tuple(key for key in re.split(r"[\s,]+", text) if key)
+    if not keys or any(len(key.encode()) < MINIMUM_KEY_BYTES for key in keys):
+        raise ValueError(f"takes one or more keys of at least {MINIMUM_KEY_BYTES} bytes, newest first")
+    return keys
+
+
+def _database_url(text: str) -> str:
+    if not text.startswith(("postgresql://", "postgres://", "sqlite:///")):
+        raise ValueError("takes postgresql://USER:PASSWORD@HOST/NAME or sqlite:///PATH")
+    return text
+
+
+def _http_url(text: str) -> str:
+    if not re.match(r"https?://[^/]+/?$", text):
+        raise ValueError("takes http://HOST:PORT or https://HOST:PORT")
+    return text.rstrip("/")
+
+
+def _bind(text: str) -> str:
+    if not re.match(r".+:\d{1,5}$", text):
+        raise ValueError("takes ADDRESS:PORT")
+    return text
+
+
+def _node(text: str) -> str:
+    if not re.match(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}$", text):
+        raise ValueError("takes a short host name: letters, digits, dots and dashes")
+    return text
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, checked. Empty means "not set": the embedded store of that kind is used."""
+
+    data_dir: Path = _row(
+        "NEBULA_DATA_DIR", "directory for everything that this node keeps itself", Path(".nebula"), Path
+    )
+    bind: str = _row("NEBULA_BIND", "address and port of the gateway", "127.0.0.1:8420", _bind)
+    database_url: str = _row(
+        "DATABASE_URL", "postgresql://...; unset: SQLite in the data directory", "", _database_url, True
+    )
+    redis_url: str = _row("REDIS_URL", "redis://...; unset: a queue in the data directory", "", str, True)
+    s3_endpoint: str = _row("S3_ENDPOINT", "http://HOST:PORT of MinIO or any S3; unset: a directory", "", _http_url)
+    s3_public_endpoint: str = _row("S3_PUBLIC_ENDPOINT", "the name by which other nodes reach the store", "", _http_url)
+    s3_access_key: str = _row("S3_ACCESS_KEY", "the store's access key", "", str, True)
+    s3_secret_key: str = _row("S3_SECRET_KEY", "the store's secret key", "", str, True)
+    s3_bucket: str = _row("S3_BUCKET", "the bucket that holds every object", "nebula-uploads")
+    s3_region: str = _row("S3_REGION", "the region that requests are signed for", "us-east-1")
+    s3_sync_dir: Path | None = _row(
+        "S3_SYNC_DIR", "a directory on the store's drive, where that is in this machine: synced before done", None, Path
+    )
+    secret_keys: tuple[str, ...] = _row(
+        "SECRET_KEY",
+        "signs access tokens: one or more, newest first; sign with the first, accept all",
+        (),
+        _keyring,
+        True,
+    )
+    access_token_minutes: int = _row("ACCESS_TOKEN_EXPIRE_MINUTES", "life of an access token", 15, _positive)
+    refresh_token_days: int = _row(
+        "REFRESH_TOKEN_EXPIRE_DAYS", "days from its last use that a session lives", 30, _positive
+    )
+    metrics_token: str = _row("METRICS_TOKEN", "bearer token for /metrics; unset: 404", "", str, True)
+    node_name: str = _row("NEBULA_NODE", "stable name of this worker node; unset: the host's name", "", _node)
+    power_supply_dir: Path = _row(
+        "NEBULA_POWER_SUPPLY_DIR", "where batteries and adapters are read", Path("/sys/class/power_supply"), Path
+    )
+    reserve_bytes: int = _row("NEBULA_RESERVE_BYTES", "disk kept free for the database", 1 << 30, _positive)
+    sweep_interval_s: int = _row("NEBULA_SWEEP_INTERVAL", "seconds between two sweeps", 60, _positive)
+    owner: str = _row("NEBULA_OWNER", "name of the first account", "owner")
+    owner_password_file: str = _row("NEBULA_OWNER_PASSWORD_FILE", "file with the first account's password", "")
+
+    @property
+    def embedded_database(self) -> bool:
+        """Whether metadata lives in a SQLite file: one machine only."""
+        return self.database_url.startswith("sqlite:")
+
+    @property
+    def objects_dir(self) -> Path:
+        """The embedded object store."""
+        return self.data_dir / "objects"
+
+    @property
+    def queue_dir(self) -> Path:
+        """The embedded queue (Celery's filesystem transport)."""
+        return self.data_dir / "queue"
+
+    @property
+    def tails_dir(self) -> Path:
+        """Acknowledged bytes of unfinished uploads that do not fill a part yet."""
+        return self.data_dir / "tails"
+
+    @property
+    def scratch_dir(self) -> Path:
+        """Workers' local files: one directory per attempt, emptied at a worker's start."""
+        return self.data_dir / "scratch"
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read and check every setting.
+
+    Raises SettingsError that names the variable and what it takes.
+    """
+    source = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    for row in fields(Settings):
+        setting: Setting = row.metadata["setting"]
+        text = _text(setting, source)
+        if text:
+            values[row.name] = _parsed(setting, text)
+    settings = Settings(**values)
+    return _completed(settings, values)
+
+
+def _completed(settings: Settings, values: dict[str, Any]) -> Settings:
+    data_dir = settings.data_dir.absolute()
+    values |= {"data_dir": data_dir, "node_name": settings.node_name or os.uname().nodename}
+    if not settings.database_url:
+        values["database_url"] = f"sqlite:///{data_dir / 'nebula.sqlite'}"
+    if settings.s3_endpoint and not (settings.s3_access_key and settings.s3_secret_key):
+        raise SettingsError("S3_ENDPOINT is set: S3_ACCESS_KEY and S3_SECRET_KEY must be set too.")
+    if not settings.s3_public_endpoint:
+        values["s3_public_endpoint"] = settings.s3_endpoint
+    return Settings(**values)
+
+
+def _text(setting: Setting, source: Mapping[str, str]) -> str:
+    path = source.get(f"{setting.name}_FILE", "") if setting.secret else ""
+    if not path:
+        return source.get(setting.name, "").strip()
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{setting.name}_FILE cannot be read: {error}.") from error
+
+
+def _parsed(setting: Setting, text: str) -> Any:
+    try:
+        return setting.parse(text)
+    except ValueError as error:
+        shown = "its value" if setting.secret else repr(text)
+        raise SettingsError(f"{setting.name}: {shown} is not usable: {error}. It is: {setting.help}.") from error

@@ -1,0 +1,131 @@
+"""Accounts and the counts of failed sign-ins; also what of both, and of sessions, has become old."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from nebula.db.database import Tx, aware
+from nebula.domain import credentials
+from nebula.domain.records import Account
+from nebula.domain.states import Role
+from nebula.errors import Conflict
+
+TIDY_ROWS = 1000  # of a kind in one transaction: writers wait for it
+KEEP_S = 86400
+
+
+def account_record(row: Any) -> Account:
+    """Turn an account's row into its record."""
+    return Account(
+        id=row.id,
+        name=row.name,
+        role=Role(row.role),
+        password_hash=row.password_hash,
+        created_at=aware(row.created_at),
+        disabled_at=aware(row.disabled_at),
+    )
+
+
+def add(tx: Tx, name: str, role: Role, password_hash: str) -> Account:
+    """Make an account. Raises Conflict(code="account_exists") where the name is taken."""
+    if tx.e.Account.get(name=name) is not None:
+        raise Conflict(f"There is an account named {name!r} already.", code="account_exists")
+    row = tx.e.Account(
+        id=str(uuid.uuid4()), name=name, role=role, password_hash=password_hash, created_at=tx.now, disabled_at=None
+    )
+    tx.flush()
+    return account_record(row)
+
+
+def find_by_name(tx: Tx, name: str) -> Account | None:
+    """Return an account by its name, disabled or not."""
+    row = tx.e.Account.get(name=name)
+    return None if row is None else account_record(row)
+
+
+def locked(tx: Tx, account_id: str) -> Account | None:
+    """Return an account and hold its row: neither its password nor its standing changes before this commits."""
+    row = tx.e.Account.get_for_update(id=account_id)
+    return None if row is None else account_record(row)
+
+
+def any_exists(tx: Tx) -> bool:
+    """Return whether a first account was made."""
+    return bool(tx.select("SELECT id, name FROM accounts LIMIT 1"))
+
+
+def set_password(tx: Tx, account_id: str, password_hash: str) -> None:
+    """Store a new password's hash."""
+    tx.e.Account.get_for_update(id=account_id).password_hash = password_hash
+    tx.flush()
+
+
+def disable(tx: Tx, account_id: str) -> None:
+    """Close an account to sign-ins and end its links; its files stay."""
+    tx.execute(
+        "UPDATE accounts SET disabled_at = $now WHERE id = $id AND disabled_at IS NULL", now=tx.now, id=account_id
+    )
+    tx.execute(
+        "UPDATE links SET revoked_at = $now WHERE account_id = $id AND revoked_at IS NULL", now=tx.now, id=account_id
+    )
+
+
+def blocked_s(tx: Tx, subjects: Iterable[str]) -> int:
+    """Return how many whole seconds the longest blocked of `subjects` still waits; 0: none does."""
+    rows = [tx.e.LoginFailure.get(subject=subject) for subject in subjects]
+    waits = [(row.blocked_until - tx.now).total_seconds() for row in rows if row is not None]
+    return max(0, math.ceil(max(waits, default=0)))
+
+
+def note_failures(tx: Tx, subjects: Iterable[str]) -> None:
+    """Count a failed sign-in against each of `subjects` and block it for as long as the count asks."""
+    # In one order, so that two transactions never hold a row each and wait for the other's.
+    for subject in sorted(subjects):
+        ((failures, _),) = tx.execute(
+            "INSERT INTO login_failures (subject, failures, last_at, blocked_until) VALUES ($subject, 1, $now, $now)"
+            " ON CONFLICT (subject) DO UPDATE SET last_at = excluded.last_at, failures ="
+            " CASE WHEN login_failures.last_at < $stale THEN 1 ELSE login_failures.failures + 1 END"
+            " RETURNING failures, subject",
+            subject=subject,
+            now=tx.now,
+            stale=tx.after(-credentials.FAILURE_LIFE_S),
+        )
+        tx.execute(
+            "UPDATE login_failures SET blocked_until = $until WHERE subject = $subject",
+            until=tx.after(credentials.delay_s(subject, failures)),
+            subject=subject,
+        )
+
+
+def clear_failures(tx: Tx, subjects: Iterable[str]) -> None:
+    """Forget the failed sign-ins of `subjects`."""
+    for subject in sorted(subjects):
+        tx.execute("DELETE FROM login_failures WHERE subject = $subject", subject=subject)
+
+
+def tidy(tx: Tx) -> None:
+    """Remove tokens that are worth nothing any more, sessions that ended a day ago, and old failed sign-ins.
+
+    A spent or dead token of a living session stays until it expires: its coming again is how theft is noticed. At most
+    TIDY_ROWS of a kind go at once; the next sweep takes the rest.
+    """
+    tx.execute(
+        "DELETE FROM refresh_tokens WHERE digest IN (SELECT token.digest FROM refresh_tokens AS token"
+        " JOIN sessions AS session ON session.id = token.session_id WHERE token.expires_at < $now"
+        f" OR session.expires_at < $now OR session.revoked_at IS NOT NULL LIMIT {TIDY_ROWS})",
+        now=tx.now,
+    )
+    tx.execute(
+        "DELETE FROM sessions WHERE id IN (SELECT session.id FROM sessions AS session"
+        " WHERE (session.expires_at < $old OR session.revoked_at < $old) AND NOT EXISTS"
+        f" (SELECT 1 FROM refresh_tokens AS token WHERE token.session_id = session.id) LIMIT {TIDY_ROWS})",
+        old=tx.after(-KEEP_S),
+    )
+    tx.execute(
+        "DELETE FROM login_failures WHERE subject IN"
+        f" (SELECT subject FROM login_failures WHERE last_at < $old LIMIT {TIDY_ROWS})",
+        old=tx.after(-KEEP_S),
+    )

@@ -1,0 +1,41 @@
+"""Numbers for status and metrics: how many of what, in which state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nebula.db.database import Tx
+from nebula.domain.states import FileState, JobState, Queue
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Living files and stored bytes, jobs by queue and state, unfinished uploads."""
+
+    files: dict[FileState, int]
+    stored_bytes: int
+    jobs: dict[tuple[Queue, JobState], int]
+    uploads: int
+
+
+def count(tx: Tx) -> Counts:
+    """Count everything once."""
+    by_state = dict(
+        tx.select(
+            "SELECT c.state, COUNT(*) FROM files AS f JOIN contents AS c ON c.id = f.content_id"
+            " WHERE f.deleted_at IS NULL GROUP BY c.state"
+        )
+    )
+    by_queue = {
+        (Queue(queue), JobState(state)): int(number)
+        for queue, state, number in tx.select("SELECT queue, state, COUNT(*) FROM jobs GROUP BY queue, state")
+    }
+    ((stored, _),) = tx.select("SELECT COALESCE(SUM(size_bytes), 0), COUNT(*) FROM contents")
+    ((rendered, _),) = tx.select("SELECT COALESCE(SUM(size_bytes), 0), COUNT(*) FROM renditions")
+    ((uploads, _),) = tx.select("SELECT COUNT(*), 0 FROM uploads WHERE state NOT IN ('done', 'failed')")
+    return Counts(
+        files={state: int(by_state.get(state.value, 0)) for state in FileState},
+        stored_bytes=int(stored) + int(rendered),
+        jobs={(queue, state): by_queue.get((queue, state), 0) for queue in Queue for state in JobState},
+        uploads=int(uploads),
+    )

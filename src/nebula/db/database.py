@@ -1,0 +1,207 @@
+"""Transactions on PostgreSQL or SQLite: every call of this process goes through eight threads.
+
+Pony keeps one connection per thread, so eight threads are eight connections. A transaction is one function that gets a
+`Tx`, may run twice (a conflict is tried again), and returns records, never entities. Times are naive UTC in here and
+aware outside; "now" is the database's clock.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import psycopg2
+from pony import orm
+from pony.orm.core import SessionCache
+
+from nebula.db.entities import define_entities
+from nebula.errors import StoreUnavailable
+
+T = TypeVar("T")
+
+THREADS = 8
+TRIES = 3
+POSTGRESQL_OPTIONS = (
+    "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s -c timezone=UTC"
+)
+CONFLICTS = ("40001", "40P01", "23505")  # serialization failure, deadlock, a unique row that another just made
+
+
+class Tx:
+    """One open transaction."""
+
+    def __init__(self, database: orm.Database, entities: SimpleNamespace) -> None:
+        self._database = database
+        self.e = entities
+
+    @cached_property
+    def now(self) -> datetime:
+        """The database's clock, naive UTC, read once in a transaction."""
+        if self._database.provider_name == "sqlite":
+            return datetime.fromisoformat(self.select("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now'), 0")[0][0])
+        moment: datetime = self.select("SELECT clock_timestamp() AT TIME ZONE 'UTC', 0")[0][0]
+        return moment
+
+    def after(self, seconds: float) -> datetime:
+        """The database's clock, `seconds` from now."""
+        return self.now + timedelta(seconds=seconds)
+
+    def select(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Run a SELECT of two or more columns with `$name` parameters; it opens no write transaction."""
+        rows: list[tuple[Any, ...]] = self._database.select(sql, {}, self._bound(values))
+        return rows
+
+    def execute(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Run one changing statement with `$name` parameters; return the rows that RETURNING asks for.
+
+        Entities that this transaction loaded before do not see the change: load them afterwards.
+        """
+        self._database.flush()
+        cursor = self._database.execute(sql, {}, self._bound(values))
+        return list(cursor.fetchall()) if cursor.description else []
+
+    def flush(self) -> None:
+        """Send what was changed on entities, so that the next statement sees it."""
+        self._database.flush()
+
+    def _bound(self, values: dict[str, Any]) -> dict[str, Any]:
+        # Pony writes SQLite's times as text with six digits, and text is what SQLite compares.
+        if self._database.provider_name != "sqlite":
+            return values
+        return {
+            name: value.isoformat(" ", "microseconds") if isinstance(value, datetime) else value
+            for name, value in values.items()
+        }
+
+
+class Database:
+    """A bound database. Make it after a fork; `close` ends its threads."""
+
+    def __init__(self, url: str, *, threads: int = THREADS) -> None:
+        self._url = url
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="db")
+        self._bind_lock = threading.Lock()
+        self._bound: tuple[orm.Database, SimpleNamespace] | None = None
+
+    def read(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` on its own snapshot per statement; nothing it changes is kept."""
+        return self._threads.submit(self._run, work, False).result()
+
+    def write(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` in one transaction and commit it; it may run again after a conflict.
+
+        Raises StoreUnavailable("database") where the database does not answer.
+        """
+        return self._threads.submit(self._run, work, True).result()
+
+    def check(self) -> None:
+        """Raise StoreUnavailable("database") where the database does not answer."""
+        self.read(lambda tx: tx.now)
+
+    def close(self) -> None:
+        """End the threads and their connections."""
+        self._threads.shutdown(wait=True)
+
+    def _run(self, work: Callable[[Tx], T], immediate: bool) -> T:
+        for attempt in range(1, TRIES + 1):
+            try:
+                database, entities = self._connected()
+                # Rows are guarded by compare-and-set and FOR UPDATE here, not by Pony's optimistic checks.
+                with orm.db_session(immediate=immediate, optimistic=not immediate):
+                    result = work(Tx(database, entities))
+                    if not immediate:
+                        orm.rollback()
+                return result
+            except Exception as error:
+                root = _root(error)
+                if _is_conflict(root) and attempt < TRIES:
+                    continue
+                if _is_lost(root):
+                    raise StoreUnavailable("database") from error
+                raise
+        raise AssertionError("unreachable")
+
+    def _connected(self) -> tuple[orm.Database, SimpleNamespace]:
+        with self._bind_lock:
+            if self._bound is None:
+                database = orm.Database()
+                entities = define_entities(database)
+                _bind(database, self._url)
+                database.generate_mapping(create_tables=False, check_tables=False)
+                self._bound = (database, entities)
+            return self._bound
+
+
+def aware(moment: datetime | None) -> Any:
+    """Turn a stored naive UTC time into an aware one; None stays None."""
+    return None if moment is None else moment.replace(tzinfo=UTC)
+
+
+def naive(moment: datetime) -> datetime:
+    """Turn an aware time into the naive UTC that is stored."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _bind(database: orm.Database, url: str) -> None:
+    if url.startswith("sqlite:"):
+        database.on_connect(provider="sqlite")(_configure_sqlite)
+        database.bind("sqlite", filename=urlsplit(url).path, create_db=True, timeout=10.0)
+    else:
+        database.bind("postgres", url, options=POSTGRESQL_OPTIONS, connect_timeout=3, application_name="nebula")
+
+
+def _configure_sqlite(_database: orm.Database, connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _root(error: BaseException) -> BaseException:
+    """Dig out the driver's exception: Pony wraps it once, twice (while saving), or in a list (while committing)."""
+    while True:
+        if isinstance(error, orm.core.CommitException) and error.exceptions:
+            inner = error.exceptions[0][1]
+        else:
+            inner = getattr(error, "original_exc", None)
+        if inner is None:
+            return error
+        error = inner
+
+
+def _is_conflict(error: BaseException) -> bool:
+    if isinstance(error, psycopg2.Error):
+        return error.pgcode in CONFLICTS
+    return "UNIQUE constraint failed" in str(error)
+
+
+def _is_lost(error: BaseException) -> bool:
+    # A SQLite that stays locked, a full disk and a PostgreSQL that is gone all arrive as OperationalError.
+    return isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError, sqlite3.OperationalError, OSError))
+
+
+def _guard_reconnect() -> None:
+    """Make Pony refuse to reconnect inside a transaction.
+
+    Pony 0.7.20 reconnects silently after a lost connection and commits what came after the loss: the statements before
+    it are gone without an exception. (tests/contract/test_database.py ends a connection in the middle and looks.)
+    """
+    original = SessionCache.reconnect
+    if getattr(original, "guarded", False):
+        return
+
+    def reconnect(self: Any, exc: BaseException | None) -> Any:
+        if exc is not None and self.in_transaction:
+            raise exc
+        return original(self, exc)
+
+    reconnect.guarded = True  # type: ignore[attr-defined]
+    SessionCache.reconnect = reconnect
+
+
+_guard_reconnect()

@@ -1,0 +1,254 @@
+"""The schema as Pony maps it. Its history is in migrations/; a test holds the two equal.
+
+Ids are dashed UUIDs as text, times naive UTC, JSON is text. `autostrip` is off everywhere: a name keeps its spaces.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+from pony import orm
+
+
+def text(**options: Any) -> Any:
+    """A column of text that keeps every character."""
+    return orm.Required(str, sql_type="TEXT", autostrip=False, **options)
+
+
+def maybe_text(**options: Any) -> Any:
+    """A column of text or NULL."""
+    return orm.Optional(str, sql_type="TEXT", autostrip=False, nullable=True, **options)
+
+
+def key() -> Any:
+    """A primary key of text."""
+    return orm.PrimaryKey(str, sql_type="TEXT", autostrip=False, auto=False)
+
+
+def size(**options: Any) -> Any:
+    """A column of 64-bit integers."""
+    return orm.Required(int, size=64, **options)
+
+
+def define_entities(database: orm.Database) -> SimpleNamespace:
+    """Define every entity on `database` and return them by name."""
+
+    class Account(database.Entity):  # type: ignore[misc]
+        _table_ = "accounts"
+        id = key()
+        name = text(unique=True)
+        role = text()
+        password_hash = text()
+        created_at = orm.Required(datetime)
+        disabled_at = orm.Optional(datetime)
+        sessions = orm.Set("Session")
+        contents = orm.Set("Content")
+        uploads = orm.Set("Upload")
+
+    class Session(database.Entity):  # type: ignore[misc]
+        """A token family: one signed-in device."""
+
+        _table_ = "sessions"
+        id = key()
+        account = orm.Required(Account, column="account_id", index="sessions_by_account")
+        user_agent = text()
+        address = text()
+        created_at = orm.Required(datetime)
+        last_used_at = orm.Required(datetime)
+        expires_at = orm.Required(datetime)
+        revoked_at = orm.Optional(datetime)
+        refresh_tokens = orm.Set("RefreshToken")
+
+    class RefreshToken(database.Entity):  # type: ignore[misc]
+        """One rotation. `digest` is the SHA-256 of the token, `jti` the id of the access token issued with it."""
+
+        _table_ = "refresh_tokens"
+        digest = key()
+        session = orm.Required(Session, column="session_id", index="refresh_tokens_by_session")
+        parent = maybe_text()
+        jti = text(unique=True)
+        issued_at = orm.Required(datetime)
+        expires_at = orm.Required(datetime)
+        spent_at = orm.Optional(datetime)
+        access_seen_at = orm.Optional(datetime)
+        dead_at = orm.Optional(datetime)
+
+    class LoginFailure(database.Entity):  # type: ignore[misc]
+        """Failed sign-ins of one subject, `address:...` or `account:...`."""
+
+        _table_ = "login_failures"
+        subject = key()
+        failures = orm.Required(int)
+        last_at = orm.Required(datetime)
+        blocked_until = orm.Required(datetime)
+
+    class Content(database.Entity):  # type: ignore[misc]
+        _table_ = "contents"
+        id = key()
+        account = orm.Required(Account, column="account_id")
+        sha256 = text()
+        size_bytes = size()
+        object_key = text(unique=True)
+        media_type = text()
+        state = text()
+        web_ready = orm.Required(bool)
+        duration_s = orm.Optional(float)
+        width = orm.Optional(int)
+        height = orm.Optional(int)
+        facts = maybe_text()
+        created_at = orm.Required(datetime)
+        files = orm.Set("File")
+        renditions = orm.Set("Rendition")
+        jobs = orm.Set("Job")
+        orm.composite_key(account, sha256)
+
+    class File(database.Entity):  # type: ignore[misc]
+        _table_ = "files"
+        id = key()
+        content = orm.Required(Content, column="content_id", index="files_by_content")
+        account_id = text()
+        name = text(index="files_by_name")
+        media_type = text()
+        visibility = text()
+        created_at = orm.Required(datetime)
+        updated_at = orm.Required(datetime)
+        deleted_at = orm.Optional(datetime, index="files_by_deletion")
+        links = orm.Set("Link")
+        orm.composite_key(account_id, name, content)
+        orm.composite_index(created_at, id)
+
+    class Upload(database.Entity):  # type: ignore[misc]
+        _table_ = "uploads"
+        id = key()
+        account = orm.Required(Account, column="account_id", index="uploads_by_account")
+        state = text()
+        name = text()
+        media_type = text()
+        visibility = text()
+        announced_sha256 = maybe_text()
+        length_bytes = orm.Optional(int, size=64)
+        offset_bytes = size()
+        object_key = text(unique=True)
+        multipart_id = maybe_text()
+        attempt = orm.Required(int)
+        tail_attempt = orm.Required(int)
+        resumable = orm.Required(bool)
+        lease_until = orm.Optional(datetime)
+        file_id = maybe_text()
+        error_code = maybe_text()
+        error = maybe_text()
+        created_at = orm.Required(datetime)
+        updated_at = orm.Required(datetime)
+        expires_at = orm.Required(datetime, index="uploads_by_expiry")
+        parts = orm.Set("UploadPart")
+
+    class UploadPart(database.Entity):  # type: ignore[misc]
+        _table_ = "upload_parts"
+        upload = orm.Required(Upload, column="upload_id")
+        number = orm.Required(int)
+        etag = text()
+        size_bytes = size()
+        orm.PrimaryKey(upload, number)
+
+    class Job(database.Entity):  # type: ignore[misc]
+        _table_ = "jobs"
+        id = key()
+        content = orm.Required(Content, column="content_id", index="jobs_by_content")
+        kind = text()
+        queue = text()
+        state = text()
+        priority = orm.Required(int)
+        attempt = orm.Required(int)
+        failures = orm.Required(int)
+        interruptions = orm.Required(int, default=0)
+        not_before = orm.Optional(datetime)
+        progress = orm.Required(float)
+        speed = orm.Optional(float)
+        eta_s = orm.Optional(float)
+        node = maybe_text()
+        lease_until = orm.Optional(datetime)
+        plan = maybe_text()
+        plan_version = orm.Optional(int)
+        plan_reasons = maybe_text()
+        rung = maybe_text()
+        command = maybe_text()
+        warning = maybe_text()
+        error_code = maybe_text()
+        error = maybe_text()
+        log = maybe_text()
+        chunks_total = orm.Required(int)
+        chunks_done = orm.Required(int)
+        chunks_repeated = orm.Required(int)
+        created_at = orm.Required(datetime)
+        started_at = orm.Optional(datetime)
+        finished_at = orm.Optional(datetime)
+        orm.composite_index(queue, state, priority, created_at)
+
+    class Rendition(database.Entity):  # type: ignore[misc]
+        _table_ = "renditions"
+        id = key()
+        content = orm.Required(Content, column="content_id")
+        rung = text()
+        object_key = text(unique=True)
+        size_bytes = size()
+        sha256 = text()
+        width = orm.Required(int)
+        height = orm.Required(int)
+        duration_s = orm.Required(float)
+        video_codec = text()
+        audio_codec = maybe_text()
+        created_at = orm.Required(datetime)
+        links = orm.Set("Link")
+        orm.composite_key(content, rung)
+
+    class Link(database.Entity):  # type: ignore[misc]
+        """`digest` is the SHA-256 of the token, which is stored nowhere."""
+
+        _table_ = "links"
+        id = key()
+        digest = text(unique=True)
+        account_id = text(index="links_by_account")
+        file = orm.Required(File, column="file_id", index="links_by_file")
+        rendition = orm.Optional(Rendition, column="rendition_id", index="links_by_rendition")
+        quality = text()
+        created_at = orm.Required(datetime)
+        expires_at = orm.Required(datetime)
+        revoked_at = orm.Optional(datetime)
+
+    class DoomedObject(database.Entity):  # type: ignore[misc]
+        """An object that may exist and that nothing may need: written before the object, kept until it is gone.
+
+        The sweep deletes what is due and not named by a content or a rendition, and nothing else in the store.
+        """
+
+        _table_ = "doomed_objects"
+        object_key = key()
+        multipart_id = maybe_text()
+        delete_after = orm.Required(datetime, index="doomed_objects_by_time")
+
+    class Node(database.Entity):  # type: ignore[misc]
+        _table_ = "nodes"
+        name = key()
+        version = text()
+        encoder = maybe_text()
+        viewers = orm.Required(int)
+        started_at = orm.Required(datetime)
+        seen_at = orm.Required(datetime)
+
+    return SimpleNamespace(
+        Account=Account,
+        Session=Session,
+        RefreshToken=RefreshToken,
+        LoginFailure=LoginFailure,
+        Content=Content,
+        File=File,
+        Upload=Upload,
+        UploadPart=UploadPart,
+        Job=Job,
+        Rendition=Rendition,
+        Link=Link,
+        DoomedObject=DoomedObject,
+        Node=Node,
+    )

@@ -1,0 +1,210 @@
+"""Contents and the files that name them: rows to records, and the moves that keep the two in step."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from pony import orm
+
+from nebula.db import jobs, links
+from nebula.db.database import Tx, aware
+from nebula.domain.records import Content, File, Principal, Rendition
+from nebula.domain.states import FileState, Visibility
+
+
+def content_record(row: Any) -> Content:
+    """Turn a content's row into its record."""
+    return Content(
+        id=row.id,
+        account_id=row.account.id,
+        sha256=row.sha256,
+        size_bytes=row.size_bytes,
+        object_key=row.object_key,
+        media_type=row.media_type,
+        state=FileState(row.state),
+        web_ready=row.web_ready,
+        duration_s=row.duration_s,
+        width=row.width,
+        height=row.height,
+        created_at=aware(row.created_at),
+    )
+
+
+def file_record(row: Any) -> File:
+    """Turn a file's row into its record."""
+    return File(
+        id=row.id,
+        account_id=row.account_id,
+        account_name=row.content.account.name,
+        name=row.name,
+        media_type=row.media_type,
+        visibility=Visibility(row.visibility),
+        created_at=aware(row.created_at),
+        updated_at=aware(row.updated_at),
+        deleted_at=aware(row.deleted_at),
+        content=content_record(row.content),
+    )
+
+
+def rendition_record(row: Any) -> Rendition:
+    """Turn a rendition's row into its record."""
+    return Rendition(
+        id=row.id,
+        content_id=row.content.id,
+        rung=row.rung,
+        object_key=row.object_key,
+        size_bytes=row.size_bytes,
+        sha256=row.sha256,
+        width=row.width,
+        height=row.height,
+        duration_s=row.duration_s,
+        video_codec=row.video_codec,
+        audio_codec=row.audio_codec,
+        created_at=aware(row.created_at),
+    )
+
+
+def find_visible(tx: Tx, file_id: str, principal: Principal) -> File | None:
+    """Return the file where this account may see it, trashed or not."""
+    row = tx.e.File.get(id=file_id)
+    if row is None or not may_see(row, principal):
+        return None
+    return file_record(row)
+
+
+def find(tx: Tx, file_id: str) -> File | None:
+    """Return the file, whoever asks."""
+    row = tx.e.File.get(id=file_id)
+    return None if row is None else file_record(row)
+
+
+def renditions(tx: Tx, content_id: str) -> list[Rendition]:
+    """Return a content's renditions, the highest first."""
+    rows = tx.e.Rendition.select(lambda rendition: rendition.content.id == content_id)
+    return sorted((rendition_record(row) for row in rows), key=lambda rendition: -rendition.height)
+
+
+def add_stored(
+    tx: Tx,
+    *,
+    account_id: str,
+    name: str,
+    media_type: str,
+    visibility: Visibility,
+    sha256: str,
+    size_bytes: int,
+    object_key: str,
+) -> tuple[File, bool]:
+    """Make the file of bytes that are stored; return it, and whether `object_key` is now in use.
+
+    The same account, name and digest is the existing file: restored, with the visibility announced last. The same bytes
+    under another name share the content. A new content gets its probe job in the same transaction.
+    """
+    content = tx.e.Content.get(account=account_id, sha256=sha256)
+    took_object = content is None
+    if content is None:
+        content = tx.e.Content(
+            id=str(uuid.uuid4()),
+            account=account_id,
+            sha256=sha256,
+            size_bytes=size_bytes,
+            object_key=object_key,
+            media_type=media_type,
+            state=FileState.PROCESSING,
+            web_ready=False,
+            created_at=tx.now,
+        )
+        tx.flush()
+    file = _named(tx, content, account_id, name)
+    if file is None:
+        file = tx.e.File(
+            id=str(uuid.uuid4()),
+            content=content,
+            account_id=account_id,
+            name=name,
+            media_type=media_type,
+            visibility=visibility,
+            created_at=tx.now,
+            updated_at=tx.now,
+        )
+    file.set(deleted_at=None, visibility=visibility, updated_at=tx.now)
+    tx.flush()
+    jobs.queue_missing(tx, content)
+    return file_record(file), took_object
+
+
+def trash(tx: Tx, file_id: str) -> None:
+    """Put a file into the trash, and end its links; the last one of its content takes the content's jobs along."""
+    links.revoke_of_file(tx, file_id)
+    row = tx.e.File[file_id]
+    row.set(deleted_at=tx.now, updated_at=tx.now)
+    tx.flush()
+    if not living_files(tx, row.content.id):
+        jobs.cancel_all(tx, row.content)
+
+
+def restore(tx: Tx, file_id: str) -> None:
+    """Take a file out of the trash and queue the work that its content misses."""
+    row = tx.e.File[file_id]
+    row.set(deleted_at=None, updated_at=tx.now)
+    tx.flush()
+    jobs.queue_missing(tx, row.content)
+
+
+def purge(tx: Tx, file_id: str) -> None:
+    """Remove a file for good; with the last one its content goes, and the objects are doomed."""
+    row = tx.e.File[file_id]
+    content = row.content
+    row.delete()
+    tx.flush()
+    if content.files.is_empty():
+        jobs.cancel_all(tx, content)
+        doom(tx, content.object_key)
+        for rendition in list(content.renditions):
+            doom(tx, rendition.object_key)
+        content.delete()
+        tx.flush()
+
+
+def doom(tx: Tx, object_key: str, *, after_s: float = 0, multipart_id: str | None = None) -> None:
+    """Note an object that nothing may need: the sweep deletes it when it is due and no row names it."""
+    tx.flush()
+    tx.execute(
+        "INSERT INTO doomed_objects (object_key, multipart_id, delete_after) VALUES ($key, $multipart, $moment)"
+        " ON CONFLICT (object_key) DO UPDATE SET delete_after = excluded.delete_after,"
+        " multipart_id = COALESCE(excluded.multipart_id, doomed_objects.multipart_id)",
+        key=object_key,
+        multipart=multipart_id,
+        moment=tx.after(after_s),
+    )
+
+
+def spare(tx: Tx, object_key: str) -> None:
+    """Take back a doom: a content or a rendition names the object now."""
+    tx.execute("DELETE FROM doomed_objects WHERE object_key = $key", key=object_key)
+
+
+def due_objects(tx: Tx, limit: int = 100) -> list[tuple[str, str | None]]:
+    """Return doomed objects that are due and named by no content or rendition: (object key, multipart id)."""
+    return tx.select(
+        "SELECT object_key, multipart_id FROM doomed_objects AS doomed WHERE delete_after <= $now"
+        " AND NOT EXISTS (SELECT 1 FROM contents WHERE contents.object_key = doomed.object_key)"
+        " AND NOT EXISTS (SELECT 1 FROM renditions WHERE renditions.object_key = doomed.object_key)"
+        f" ORDER BY delete_after LIMIT {int(limit)}",
+        now=tx.now,
+    )
+
+
+def _named(tx: Tx, content: Any, account_id: str, name: str) -> Any:
+    return tx.e.File.get(content=content, account_id=account_id, name=name)
+
+
+def may_see(row: Any, principal: Principal) -> bool:
+    """Say whether this account may see a file's row."""
+    return bool(row.visibility == Visibility.HOUSEHOLD or row.account_id == principal.account_id)
+
+
+def living_files(tx: Tx, content_id: str) -> int:
+    """Count the files of a content that are not in the trash."""
+    return int(orm.count(f for f in tx.e.File if f.content.id == content_id and f.deleted_at is None))

@@ -1,0 +1,128 @@
+"""What a job leaves behind: media facts and the plan, or a rendition; each at once, guarded by the attempt."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from nebula.db import files, jobs, leases
+from nebula.db.database import Tx
+from nebula.domain.media import MediaFacts
+from nebula.domain.plan import Plan
+from nebula.domain.records import Claim
+from nebula.domain.states import FileState, JobKind, JobState, PlanAction, Queue
+
+NO_FILM = "no_film"
+
+
+def queue_of(action: PlanAction) -> Queue:
+    """Return the queue of a plan's work: copying a film takes seconds, encoding sound or picture does not."""
+    return Queue.QUICK if action is PlanAction.REMUX else Queue.ENCODE
+
+
+def record_probe(tx: Tx, claim: Claim, facts: MediaFacts | None, plan: Plan) -> Queue | None:
+    """End a probe: facts and plan are kept, and the job that makes the film is queued. Returns its queue.
+
+    Raises Superseded, and changes nothing, where another attempt owns the job.
+    """
+    if plan.state is FileState.FAILED:
+        leases.fail(tx, claim.job_id, claim.attempt, code=NO_FILM, error=_sentence(plan), permanent=True)
+    else:
+        leases.finish(tx, claim.job_id, claim.attempt)
+    _keep_plan(tx, claim.job_id, plan)
+    content = tx.e.Content[claim.content.id]
+    content.set(state=plan.state, web_ready=plan.web_ready)
+    if facts is not None:
+        content.facts = facts.to_json()
+        _describe(content, facts)
+    tx.flush()
+    return _queue_films(tx, content, plan)
+
+
+def publish_rendition(
+    tx: Tx,
+    claim: Claim,
+    *,
+    rung: str,
+    object_key: str,
+    size_bytes: int,
+    sha256: str,
+    width: int,
+    height: int,
+    duration_s: float,
+    video_codec: str,
+    audio_codec: str | None,
+    warning: str | None,
+) -> None:
+    """Publish a film: job done, rendition there, content ready, object spared. Raises Superseded, changing nothing."""
+    leases.finish(tx, claim.job_id, claim.attempt, warning=warning)
+    tx.e.Rendition(
+        id=str(uuid.uuid4()),
+        content=claim.content.id,
+        rung=rung,
+        object_key=object_key,
+        size_bytes=size_bytes,
+        sha256=sha256,
+        width=width,
+        height=height,
+        duration_s=duration_s,
+        video_codec=video_codec,
+        audio_codec=audio_codec,
+        created_at=tx.now,
+    )
+    tx.e.Content[claim.content.id].state = FileState.READY
+    tx.flush()
+    files.spare(tx, object_key)
+
+
+def plan_anew(tx: Tx, claim: Claim, plan: Plan) -> None:
+    """Give a job that waits with an older version's plan this version's. Where no film is needed, it ends."""
+    has_failed = plan.state is FileState.FAILED
+    state = JobState.QUEUED if plan.makes_film else JobState.FAILED if has_failed else JobState.DONE
+    waiting = tx.execute(
+        "UPDATE jobs SET state = $state, queue = $queue, rung = $rung, error_code = $code, error = $error"
+        " WHERE id = $id AND attempt = $attempt AND state = 'queued' RETURNING id, attempt",
+        id=claim.job_id,
+        attempt=claim.attempt,
+        state=state.value,
+        queue=queue_of(plan.action).value,
+        rung=plan.rung,
+        code=NO_FILM if has_failed else None,
+        error=_sentence(plan) if has_failed else None,
+    )
+    if waiting:
+        _keep_plan(tx, claim.job_id, plan)
+        if not plan.makes_film:
+            tx.e.Content[claim.content.id].set(state=plan.state, web_ready=plan.web_ready)
+            tx.execute("UPDATE jobs SET finished_at = $now WHERE id = $id", id=claim.job_id, now=tx.now)
+
+
+def _queue_films(tx: Tx, content: Any, plan: Plan) -> Queue | None:
+    # The highest rung; lower ones are to be queued here too, behind every film's first.
+    if not plan.makes_film:
+        return None
+    queue = queue_of(plan.action)
+    row = jobs.add(tx, content, JobKind.RENDITION, queue, rung=plan.rung)
+    _keep_plan(tx, row.id, plan)
+    return queue
+
+
+def _keep_plan(tx: Tx, job_id: str, plan: Plan) -> None:
+    tx.execute(
+        "UPDATE jobs SET plan = $plan, plan_version = $version, plan_reasons = $reasons WHERE id = $id",
+        id=job_id,
+        plan=plan.action.value,
+        version=plan.version,
+        reasons=json.dumps(plan.reasons),
+    )
+
+
+def _describe(content: Any, facts: MediaFacts) -> None:
+    width, height = facts.moving[0].shown_size if facts.moving else (None, None)
+    duration_s = (facts.duration_s or facts.listed_s or None) if facts.moving or facts.audio else None
+    content.set(width=width, height=height, duration_s=duration_s)
+
+
+def _sentence(plan: Plan) -> str:
+    return f"No film can be made: {'; '.join(plan.reasons)}."

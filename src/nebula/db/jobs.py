@@ -1,0 +1,143 @@
+"""Jobs as people and the library move them; what a worker does to the row of a job is in leases.py."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from nebula.db.database import Tx, aware
+from nebula.domain.records import Job
+from nebula.domain.states import JOB_MOVES, LIVE_JOB_STATES, FileState, JobKind, JobState, PlanAction, Queue
+from nebula.errors import Conflict
+
+PRIORITIES = {JobKind.PROBE: 0, JobKind.RENDITION: 10}
+CANCELLABLE = frozenset(state for state, targets in JOB_MOVES.items() if JobState.CANCELLED in targets)
+ENDED_TO_QUEUED = (
+    frozenset(state for state, targets in JOB_MOVES.items() if JobState.QUEUED in targets) - LIVE_JOB_STATES
+)
+
+
+def job_record(row: Any, file_id: str | None) -> Job:
+    """Turn a job's row into its record; `file_id` is the oldest file of its content (db/listing.py finds it)."""
+    return Job(
+        id=row.id,
+        content_id=row.content.id,
+        account_id=row.content.account.id,
+        file_id=file_id,
+        kind=JobKind(row.kind),
+        queue=Queue(row.queue),
+        state=JobState(row.state),
+        attempt=row.attempt,
+        failures=row.failures,
+        progress=row.progress,
+        speed=row.speed,
+        eta_s=row.eta_s,
+        node=row.node,
+        plan=None if row.plan is None else PlanAction(row.plan),
+        plan_version=row.plan_version,
+        plan_reasons=tuple(json.loads(row.plan_reasons or "[]")),
+        rung=row.rung,
+        command=row.command,
+        warning=row.warning,
+        error_code=row.error_code,
+        error=row.error,
+        log=row.log,
+        chunks_total=row.chunks_total,
+        chunks_done=row.chunks_done,
+        chunks_repeated=row.chunks_repeated,
+        created_at=aware(row.created_at),
+        started_at=aware(row.started_at),
+        finished_at=aware(row.finished_at),
+    )
+
+
+def add(tx: Tx, content: Any, kind: JobKind, queue: Queue, **more: Any) -> Any:
+    """Queue a job on a content; return its row."""
+    row = tx.e.Job(
+        id=str(uuid.uuid4()),
+        content=content,
+        kind=kind,
+        queue=queue,
+        state=JobState.QUEUED,
+        priority=PRIORITIES[kind],
+        attempt=0,
+        failures=0,
+        progress=0.0,
+        chunks_total=0,
+        chunks_done=0,
+        chunks_repeated=0,
+        created_at=tx.now,
+        **more,
+    )
+    tx.flush()
+    return row
+
+
+def queue_missing(tx: Tx, content: Any) -> None:
+    """Queue what a content needs and no job does: its probe, or the job that was cancelled with its last file."""
+    jobs = list(content.jobs)
+    if any(job.state in LIVE_JOB_STATES for job in jobs):
+        return
+    cancelled = [job for job in jobs if job.state == JobState.CANCELLED]
+    if cancelled:
+        _requeue(tx, max(cancelled, key=lambda job: job.created_at))
+    elif not jobs:
+        add(tx, content, JobKind.PROBE, Queue.QUICK)
+        content.state = FileState.PROCESSING
+
+
+def requeue(tx: Tx, row: Any) -> None:
+    """Start a failed or cancelled job anew; its content is being processed again. Raises Conflict in other states."""
+    if not _requeue(tx, row):
+        raise Conflict(f"The job is {row.state}; only failed and cancelled jobs can be retried.", code="job_state")
+
+
+def cancel_all(tx: Tx, content: Any) -> None:
+    """Cancel every live job of a content; a worker that holds one finds its attempt superseded."""
+    for job in list(content.jobs):
+        _cancel(tx, job)
+
+
+def cancel(tx: Tx, row: Any) -> None:
+    """Cancel one live job: the original stays, as stored. Raises Conflict where it has ended."""
+    if not _cancel(tx, row):
+        raise Conflict(f"The job is {row.state} already.", code="job_state")
+
+
+def _requeue(tx: Tx, row: Any) -> bool:
+    if not _move(tx, row, ENDED_TO_QUEUED, JobState.QUEUED):
+        return False
+    row.set(failures=0, interruptions=0, progress=0.0, speed=None, eta_s=None, node=None, lease_until=None)
+    row.set(error_code=None, error=None, warning=None, log=None, finished_at=None, not_before=None, chunks_done=0)
+    if row.content.state != FileState.READY:
+        row.content.state = FileState.PROCESSING
+    tx.flush()
+    return True
+
+
+def _cancel(tx: Tx, row: Any) -> bool:
+    if not _move(tx, row, CANCELLABLE, JobState.CANCELLED):
+        return False
+    row.set(lease_until=None, node=None, speed=None, eta_s=None, not_before=None, finished_at=tx.now)
+    if row.content.state == FileState.PROCESSING:
+        row.content.state = FileState.STORED
+    tx.flush()
+    return True
+
+
+def _move(tx: Tx, row: Any, sources: frozenset[JobState], target: JobState) -> bool:
+    """Move a job by compare-and-set; its new attempt number supersedes whoever holds it.
+
+    The statement locks the row, so that this and a worker's publication come one after the other, whatever `row` was
+    when it was loaded.
+    """
+    states = ", ".join(f"'{state}'" for state in sorted(sources))
+    moved = tx.execute(
+        f"UPDATE jobs SET state = '{target}', attempt = attempt + 1 WHERE id = $id AND state IN ({states})"
+        " RETURNING attempt, state",
+        id=row.id,
+    )
+    if moved:
+        row.set(state=target, attempt=moved[0][0])
+    return bool(moved)

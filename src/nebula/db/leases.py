@@ -1,0 +1,221 @@
+"""What a worker does to the row of a job: claim it, keep its lease, end it.
+
+A claim raises the row's attempt number and sets a lease by the database's clock; every later statement is a
+compare-and-set on (attempt, state). So whoever comes back late changes nothing, on any node, and a cancel (which raises
+the number too) is seen by the next statement. Claims race by UPDATE ... WHERE, which holds on SQLite and PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nebula.db.database import Tx
+from nebula.db.files import content_record
+from nebula.domain.limits import LEASE_S, MAX_FAILURES, MAX_INTERRUPTIONS
+from nebula.domain.records import Claim
+from nebula.domain.states import JobKind, JobState, PlanAction, Queue
+from nebula.errors import Superseded
+
+CLAIM_TRIES = 100  # each lost race means that another worker got a job
+RETRY_AFTER_S = 10  # doubled by each failure
+HELD = "id = $id AND attempt = $attempt AND state IN ('running', 'paused')"
+WAITS = "state = 'queued' AND (not_before IS NULL OR not_before <= $now)"
+ENDED = "lease_until = NULL, speed = NULL, eta_s = NULL"
+
+
+def claim_next(tx: Tx, queue: Queue, node: str, plan_version: int) -> Claim | None:
+    """Take the first waiting job of a queue whose plan this version of the code understands; None where none waits."""
+    for _ in range(CLAIM_TRIES):
+        waiting = tx.select(
+            f"SELECT id, attempt FROM jobs WHERE queue = $queue AND {WAITS}"
+            " AND (plan_version IS NULL OR plan_version = $version) ORDER BY priority, created_at, id LIMIT 1",
+            queue=queue.value,
+            version=plan_version,
+            now=tx.now,
+        )
+        if not waiting:
+            return None
+        job_id, attempt = waiting[0]
+        if _take(tx, job_id, attempt, node):
+            return _claim(tx.e.Job[job_id])
+    return None
+
+
+def _take(tx: Tx, job_id: str, attempt: int, node: str) -> bool:
+    taken = tx.execute(
+        "UPDATE jobs SET state = 'running', attempt = attempt + 1, node = $node, lease_until = $lease,"
+        " started_at = $now, finished_at = NULL, not_before = NULL, progress = 0, speed = NULL, eta_s = NULL,"
+        " error_code = NULL, error = NULL, command = NULL, warning = NULL, log = NULL"
+        " WHERE id = $id AND attempt = $attempt AND state = 'queued' RETURNING id, attempt",
+        id=job_id,
+        attempt=attempt,
+        node=node,
+        lease=tx.after(LEASE_S),
+        now=tx.now,
+    )
+    return bool(taken)
+
+
+def heartbeat(
+    tx: Tx,
+    job_id: str,
+    attempt: int,
+    progress: float | None = None,
+    speed: float | None = None,
+    eta_s: float | None = None,
+) -> bool:
+    """Renew the lease, and note the progress where one is given; False: the attempt was superseded or cancelled."""
+    noted = "" if progress is None else ", progress = $progress, speed = $speed, eta_s = $eta"
+    values = {} if progress is None else {"progress": progress, "speed": speed, "eta": eta_s}
+    sql = f"UPDATE jobs SET lease_until = $lease{noted} WHERE {HELD} RETURNING id, attempt"
+    return bool(tx.execute(sql, id=job_id, attempt=attempt, lease=tx.after(LEASE_S), **values))
+
+
+def is_held(tx: Tx, job_id: str, attempt: int) -> bool:
+    """Say whether the attempt still owns its job."""
+    return bool(tx.select(f"SELECT id, attempt FROM jobs WHERE {HELD}", id=job_id, attempt=attempt))
+
+
+def note(tx: Tx, job_id: str, attempt: int, *, command: str | None, log: str | None = None) -> None:
+    """Keep the exact command of a run and the tail of its stderr."""
+    tx.execute(
+        f"UPDATE jobs SET command = $command, log = $log WHERE {HELD}",
+        id=job_id,
+        attempt=attempt,
+        command=command,
+        log=log,
+    )
+
+
+def finish(tx: Tx, job_id: str, attempt: int, *, warning: str | None = None) -> None:
+    """End the job as done. Raises Superseded: the transaction that publishes its result must not commit then."""
+    ended = tx.execute(
+        f"UPDATE jobs SET state = 'done', progress = 1, warning = $warning, finished_at = $now, {ENDED}"
+        f" WHERE {HELD} RETURNING id, attempt",
+        id=job_id,
+        attempt=attempt,
+        warning=warning,
+        now=tx.now,
+    )
+    _check(ended)
+
+
+def fail(
+    tx: Tx, job_id: str, attempt: int, *, code: str, error: str, log: str | None = None, permanent: bool = False
+) -> JobState:
+    """Note a failure: the job waits for its next try, or has failed for good. Raises Superseded."""
+    failed = tx.execute(
+        f"UPDATE jobs SET failures = failures + 1, error_code = $code, error = $error, log = COALESCE($log, log),"
+        f" {ENDED} WHERE {HELD} RETURNING failures, content_id",
+        id=job_id,
+        attempt=attempt,
+        code=code,
+        error=error,
+        log=log,
+    )
+    _check(failed)
+    failures, content_id = failed[0]
+    if permanent or failures >= MAX_FAILURES:
+        _give_up(tx, job_id, content_id)
+        return JobState.FAILED
+    _queue_again(tx, job_id, RETRY_AFTER_S * 2 ** (failures - 1))
+    return JobState.QUEUED
+
+
+def release(
+    tx: Tx, job_id: str, attempt: int, *, delay_s: float = 0, code: str | None = None, error: str | None = None
+) -> None:
+    """Put a job back that could not be done now, through no fault of its own. Raises Superseded."""
+    released = tx.execute(
+        f"UPDATE jobs SET error_code = $code, error = $error, {ENDED} WHERE {HELD} RETURNING id, attempt",
+        id=job_id,
+        attempt=attempt,
+        code=code,
+        error=error,
+    )
+    _check(released)
+    _queue_again(tx, job_id, delay_s)
+
+
+def give_back(tx: Tx, queue: Queue, node: str) -> list[tuple[str, int]]:
+    """Put back every job that this node's worker of the queue holds: it has just started, so they died with it.
+
+    Returns the (job id, attempt) of each.
+    """
+    return _interrupt(tx, "node = $node AND queue = $queue", node=node, queue=queue.value)
+
+
+def expire(tx: Tx) -> list[tuple[str, int]]:
+    """Put back every job whose lease ran out. Returns the (job id, attempt) of each."""
+    return _interrupt(tx, "lease_until < $now", now=tx.now)
+
+
+def _interrupt(tx: Tx, condition: str, **values: Any) -> list[tuple[str, int]]:
+    interrupted = tx.execute(
+        f"UPDATE jobs SET state = 'queued', interruptions = interruptions + 1, progress = 0, node = NULL, {ENDED}"
+        f" WHERE state IN ('running', 'paused') AND {condition}"
+        " RETURNING id, attempt, interruptions, content_id",
+        **values,
+    )
+    for job_id, _attempt, interruptions, content_id in interrupted:
+        if interruptions > MAX_INTERRUPTIONS:
+            tx.execute(
+                "UPDATE jobs SET error_code = 'kept_dying', error = $error WHERE id = $id",
+                id=job_id,
+                error=f"The worker died {interruptions} times while it did this job.",
+            )
+            _give_up(tx, job_id, content_id)
+    return [(job_id, attempt) for job_id, attempt, *_ in interrupted]
+
+
+def waiting_queues(tx: Tx) -> list[Queue]:
+    """Return the queues in which jobs wait and none runs: who runs one takes the next by itself."""
+    rows = tx.select(
+        f"SELECT queue, COUNT(*) FROM jobs WHERE {WAITS} AND queue NOT IN"
+        " (SELECT queue FROM jobs WHERE state IN ('running', 'paused')) GROUP BY queue",
+        now=tx.now,
+    )
+    return [Queue(queue) for queue, _ in rows]
+
+
+def planned_before(tx: Tx, plan_version: int, limit: int = 100) -> list[Claim]:
+    """Return jobs that wait with a plan of an older version: no worker of this version takes them."""
+    rows = tx.select(
+        "SELECT id, attempt FROM jobs WHERE state = 'queued' AND plan_version < $version"
+        f" ORDER BY created_at LIMIT {int(limit)}",
+        version=plan_version,
+    )
+    return [_claim(tx.e.Job[job_id]) for job_id, _ in rows]
+
+
+def _claim(row: Any) -> Claim:
+    oldest = row.content.files.select().order_by(lambda file: (file.created_at, file.id)).first()
+    return Claim(
+        job_id=row.id,
+        attempt=row.attempt,
+        kind=JobKind(row.kind),
+        plan=None if row.plan is None else PlanAction(row.plan),
+        rung=row.rung,
+        content=content_record(row.content),
+        facts=row.content.facts,
+        name="" if oldest is None else oldest.name,
+        media_type=row.content.media_type if oldest is None else oldest.media_type,
+    )
+
+
+def _queue_again(tx: Tx, job_id: str, delay_s: float) -> None:
+    tx.execute(
+        "UPDATE jobs SET state = 'queued', node = NULL, progress = 0, not_before = $moment WHERE id = $id",
+        id=job_id,
+        moment=tx.after(delay_s) if delay_s else None,
+    )
+
+
+def _give_up(tx: Tx, job_id: str, content_id: str) -> None:
+    tx.execute("UPDATE jobs SET state = 'failed', finished_at = $now WHERE id = $id", id=job_id, now=tx.now)
+    tx.execute("UPDATE contents SET state = 'failed' WHERE id = $id AND state = 'processing'", id=content_id)
+
+
+def _check(changed: list[tuple[Any, ...]]) -> None:
+    if not changed:
+        raise Superseded("Another attempt owns this job, or it was cancelled.")

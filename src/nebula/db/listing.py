@@ -1,0 +1,115 @@
+"""Pages of files and jobs: few statements a page, whatever its length, and the same cost wherever it lies."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pony import orm
+
+from nebula.db import files, jobs
+from nebula.db.database import Tx, naive
+from nebula.domain.listing import FileDetails, FileQuery, JobQuery, Position
+from nebula.domain.records import File, Job, Principal
+from nebula.domain.states import LIVE_JOB_STATES
+
+VISIBLE = "(f.visibility = 'household' OR f.account_id = $account)"
+
+
+def file_page(tx: Tx, principal: Principal, query: FileQuery) -> list[FileDetails]:
+    """Return up to `query.limit` + 1 files, the newest first; the one too many says that there is a next page."""
+    conditions = ["f.deleted_at IS NOT NULL" if query.trashed else "f.deleted_at IS NULL", VISIBLE]
+    values: dict[str, Any] = {"account": principal.account_id}
+    if query.trashed and not principal.is_owner:
+        conditions.append("f.account_id = $account")
+    if query.q is not None:
+        conditions.append(r"LOWER(f.name) LIKE $pattern ESCAPE '\'")
+        values["pattern"] = f"%{_escaped(query.q.lower())}%"
+    for column, value in [("c.sha256", query.sha256), ("c.state", query.state)]:
+        if value is not None:
+            conditions.append(f"{column} = ${column[2:]}")
+            values[column[2:]] = str(value)
+    sql = "SELECT f.id, f.created_at FROM files AS f JOIN contents AS c ON c.id = f.content_id WHERE "
+    rows = _page(tx, sql, "f", conditions, values, query.after, query.limit)
+    return details(tx, [tx.e.File[row[0]] for row in _loaded(tx, rows)])
+
+
+def job_page(tx: Tx, principal: Principal, query: JobQuery) -> list[Job]:
+    """Return up to `query.limit` + 1 jobs of contents that this account may see, the newest first."""
+    exists = f"EXISTS (SELECT 1 FROM files AS f WHERE f.content_id = j.content_id AND {VISIBLE})"
+    conditions = [exists]
+    values: dict[str, Any] = {"account": principal.account_id}
+    if query.state is not None:
+        conditions.append("j.state = $state")
+        values["state"] = str(query.state)
+    if query.live:
+        states = ", ".join(f"'{state}'" for state in sorted(LIVE_JOB_STATES))
+        conditions.append(f"j.state IN ({states})")
+    sql = "SELECT j.id, j.created_at FROM jobs AS j WHERE "
+    rows = _page(tx, sql, "j", conditions, values, query.after, query.limit)
+    ids = [row[0] for row in rows]
+    found = {row.id: row for row in tx.e.Job.select(lambda job: job.id in ids)} if ids else {}
+    return job_records(tx, [found[job_id] for job_id in ids])
+
+
+def job_records(tx: Tx, rows: Sequence[Any]) -> list[Job]:
+    """Turn jobs' rows into records, with the oldest file of each content found in one statement."""
+    oldest = _oldest_files(tx, {row.content.id for row in rows})
+    return [jobs.job_record(row, oldest.get(row.content.id)) for row in rows]
+
+
+def details(tx: Tx, rows: Sequence[Any]) -> list[FileDetails]:
+    """Turn files' rows into records with the renditions and jobs of their contents."""
+    ids = list({row.content.id for row in rows})
+    if not ids:
+        return []
+    renditions = _by_content(map(files.rendition_record, tx.e.Rendition.select(lambda r: r.content.id in ids)))
+    found_jobs = _by_content(job_records(tx, list(tx.e.Job.select(lambda j: j.content.id in ids))))
+    return [
+        _details(file, renditions[file.content.id], found_jobs[file.content.id])
+        for file in map(files.file_record, rows)
+    ]
+
+
+def _details(file: File, renditions: list[Any], jobs_of_content: list[Any]) -> FileDetails:
+    highest_first = sorted(renditions, key=lambda rendition: -rendition.height)
+    oldest_first = sorted(jobs_of_content, key=lambda job: (job.created_at, job.id))
+    return FileDetails(file, tuple(highest_first), tuple(oldest_first))
+
+
+def _by_content(records: Iterable[Any]) -> defaultdict[str, list[Any]]:
+    grouped: defaultdict[str, list[Any]] = defaultdict(list)
+    for record in records:
+        grouped[record.content_id].append(record)
+    return grouped
+
+
+def _oldest_files(tx: Tx, content_ids: set[str]) -> dict[str, str]:
+    ids = list(content_ids)
+    if not ids:
+        return {}
+    rows = orm.select((f.content.id, f.created_at, f.id) for f in tx.e.File if f.content.id in ids)
+    return {content_id: file_id for content_id, _, file_id in sorted(rows, reverse=True)}
+
+
+def _loaded(tx: Tx, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Load the page's files, contents and accounts into the session at once, so that no row asks by itself."""
+    ids = [row[0] for row in rows]
+    if ids:
+        list(tx.e.File.select(lambda f: f.id in ids).prefetch(tx.e.Content, tx.e.Account))
+    return rows
+
+
+def _page(
+    tx: Tx, sql: str, table: str, conditions: list[str], values: dict[str, Any], after: Position | None, limit: int
+) -> list[tuple[Any, ...]]:
+    if after is not None:
+        conditions = [*conditions, f"({table}.created_at, {table}.id) < ($moment, $last_id)"]
+        values = values | {"moment": naive(after.created_at), "last_id": after.id}
+    order = f" ORDER BY {table}.created_at DESC, {table}.id DESC LIMIT {int(limit) + 1}"
+    return tx.select(sql + " AND ".join(conditions) + order, **values)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

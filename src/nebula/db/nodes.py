@@ -1,0 +1,51 @@
+"""Nodes: one row per machine, written by its workers and its gateway."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nebula.db.database import Tx, aware
+from nebula.domain.records import Node
+
+
+def register(tx: Tx, name: str, version: str) -> None:
+    """Note that a process of this node has started."""
+    tx.execute(
+        "INSERT INTO nodes (name, version, encoder, viewers, started_at, seen_at)"
+        " VALUES ($name, $version, NULL, 0, $now, $now) ON CONFLICT (name) DO UPDATE SET"
+        " version = excluded.version, started_at = excluded.started_at, seen_at = excluded.seen_at",
+        name=name,
+        version=version,
+        now=tx.now,
+    )
+
+
+def note_seen(tx: Tx, name: str) -> None:
+    """Note that the node is alive."""
+    tx.execute("UPDATE nodes SET seen_at = $now WHERE name = $name", name=name, now=tx.now)
+
+
+def note_encoder(tx: Tx, name: str, encoder: str) -> None:
+    """Note which encoder the node's trial found."""
+    tx.execute("UPDATE nodes SET encoder = $encoder WHERE name = $name", name=name, encoder=encoder)
+
+
+def note_viewers(tx: Tx, name: str, viewers: int) -> None:
+    """Note how many bodies the node's gateway is sending to players."""
+    tx.execute("UPDATE nodes SET viewers = $viewers WHERE name = $name", name=name, viewers=viewers)
+
+
+def all_nodes(tx: Tx) -> list[Node]:
+    """Return the nodes that were ever seen, the latest first."""
+    return sorted((_record(row) for row in tx.e.Node.select()), key=lambda node: node.seen_at, reverse=True)
+
+
+def _record(row: Any) -> Node:
+    return Node(
+        name=row.name,
+        version=row.version,
+        encoder=row.encoder,
+        viewers=row.viewers,
+        started_at=aware(row.started_at),
+        seen_at=aware(row.seen_at),
+    )

@@ -1,0 +1,73 @@
+"""What an account's name and password may be, and how long failed sign-ins make one wait."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from nebula.errors import InvalidInput
+
+ACCOUNT_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+MIN_PASSWORD = 8
+MAX_PASSWORD = 1024
+
+FREE_FAILURES = 4  # a person mistypes
+FAILURE_LIFE_S = 3600  # a failure after so long a peace counts as the first
+MAX_ADDRESS_DELAY_S = 300
+MAX_ACCOUNT_DELAY_S = 5  # small: nobody's guessing may lock the account's own person out
+
+
+def may_be_account_name(name: str) -> bool:
+    """Return whether an account can have this name."""
+    return ACCOUNT_NAME.fullmatch(name) is not None
+
+
+def checked_account_name(name: str) -> str:
+    """Return `name`, or raise InvalidInput(code="invalid_account_name")."""
+    if not may_be_account_name(name):
+        raise InvalidInput(
+            "An account's name has 1 to 64 letters (a-z), digits, dots, underscores or dashes.",
+            code="invalid_account_name",
+        )
+    return name
+
+
+def normalised(password: str) -> str:
+    """Return the form that is hashed: the same password typed on another keyboard is the same (NFKC)."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def may_be_password(password: str) -> bool:
+    """Return whether an account can have this password."""
+    # A lone surrogate has no bytes to hash, and argon2's C string ends at a NUL in other implementations.
+    if "\x00" in password or any("\ud800" <= character <= "\udfff" for character in password):
+        return False
+    return MIN_PASSWORD <= len(password) <= MAX_PASSWORD
+
+
+def checked_password(password: str) -> str:
+    """Return the normalised password, or raise InvalidInput(code="invalid_password")."""
+    if not may_be_password(password):
+        raise InvalidInput(
+            f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters, none of them NUL.", code="invalid_password"
+        )
+    return normalised(password)
+
+
+def address_subject(address: str) -> str:
+    """Name the row that counts an address's failed sign-ins."""
+    return f"address:{address}"
+
+
+def account_subject(name: str) -> str:
+    """Name the row that counts an account's failed sign-ins; a name that no account has is counted the same."""
+    return f"account:{name}"
+
+
+def delay_s(subject: str, failures: int) -> int:
+    """Return how long a subject waits after that many failures in a row: doubling, up to its kind's most."""
+    if failures <= FREE_FAILURES:
+        return 0
+    most = MAX_ACCOUNT_DELAY_S if subject.startswith("account:") else MAX_ADDRESS_DELAY_S
+    # 1 << 9 is above both: more doublings would only make a longer number.
+    return min(most, 1 << min(failures - FREE_FAILURES - 1, 9))

@@ -1,0 +1,24 @@
+"""The figures of design.md sections 5 and 6 that more than one room needs."""
+
+from __future__ import annotations
+
+MIB = 1 << 20
+PART_SIZE_BYTES = 16 * MIB
+MAX_PARTS = 9600
+MAX_UPLOAD_BYTES = PART_SIZE_BYTES * MAX_PARTS  # 150 GiB; S3 takes 10,000 parts
+UPLOAD_LIFE_S = 7 * 86400
+TRASH_LIFE_S = 30 * 86400
+LEASE_S = 180
+HEARTBEAT_S = 60
+FINISHING_LEASE_S = 30  # a thread of its own renews it: short, so that a killed gateway's uploads go on soon
+FINISHING_HEARTBEAT_S = 8
+MAX_FAILURES = 3
+MAX_INTERRUPTIONS = 5  # attempts that died without a word; that is not the film's fault, but it must end
+
+STREAMS = 160
+BODIES = 48
+UPLOADS = 24
+HASHES = 2
+STALL_S = 60.0
+HEADER_S = 10.0
+CHECK_S = 10.0  # how often a running body asks whether it may go on

@@ -1,0 +1,18 @@
+"""Object keys: ids only, never a person's words, so that a rename moves no byte and a key gives nothing away."""
+
+from __future__ import annotations
+
+
+def original(upload_id: str) -> str:
+    """Key of the bytes that an upload stores; they stay there when the upload becomes a content."""
+    return f"originals/{upload_id}"
+
+
+def rendition(job_id: str, attempt: int) -> str:
+    """Key of a job's result: the attempt is in it, so that a late attempt overwrites nothing."""
+    return f"renditions/{job_id}/{attempt}.mp4"
+
+
+def job_prefix(job_id: str) -> str:
+    """Prefix of what a job keeps while it runs (chunks)."""
+    return f"jobs/{job_id}/"

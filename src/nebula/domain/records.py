@@ -1,0 +1,211 @@
+"""What leaves the database: frozen records, with aware UTC times. The API's objects are made from these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from nebula.domain.states import (
+    FileState,
+    JobKind,
+    JobState,
+    PlanAction,
+    Queue,
+    Role,
+    UploadState,
+    Visibility,
+)
+
+
+@dataclass(frozen=True)
+class Account:
+    """A person who signs in."""
+
+    id: str
+    name: str
+    role: Role
+    password_hash: str
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who is asking: an account, and the session it signed in with."""
+
+    account_id: str
+    name: str
+    role: Role
+    session_id: str
+
+    @property
+    def is_owner(self) -> bool:
+        return self.role is Role.OWNER
+
+
+@dataclass(frozen=True)
+class Session:
+    """One signed-in device: a token family."""
+
+    id: str
+    account_id: str
+    user_agent: str
+    address: str
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Content:
+    """Stored bytes, once per account and digest, with what is known of them."""
+
+    id: str
+    account_id: str
+    sha256: str
+    size_bytes: int
+    object_key: str
+    media_type: str
+    state: FileState
+    web_ready: bool  # the original itself plays everywhere
+    duration_s: float | None
+    width: int | None
+    height: int | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class File:
+    """A name that a person gave to a content."""
+
+    id: str
+    account_id: str
+    account_name: str
+    name: str
+    media_type: str
+    visibility: Visibility
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+    content: Content
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One resumable attempt to store a file. `offset_bytes` is acknowledged: it survives kill -9."""
+
+    id: str
+    account_id: str
+    state: UploadState
+    name: str
+    media_type: str
+    visibility: Visibility
+    announced_sha256: str | None
+    length_bytes: int | None  # None: a by-name body whose length was not announced
+    offset_bytes: int
+    object_key: str
+    multipart_id: str | None
+    attempt: int
+    tail_attempt: int  # the attempt whose tail file holds the bytes after the last full part
+    resumable: bool  # False: a by-name body; a cut connection ends it
+    file_id: str | None
+    error_code: str | None
+    error: str | None
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Rendition:
+    """One web-ready MP4 of a content, published whole and verified."""
+
+    id: str
+    content_id: str
+    rung: str  # 'source' where the video was copied, else '1080p', '720p', ...
+    object_key: str
+    size_bytes: int
+    sha256: str
+    width: int
+    height: int
+    duration_s: float
+    video_codec: str
+    audio_codec: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Job:
+    """A requested piece of work on a content."""
+
+    id: str
+    content_id: str
+    account_id: str
+    file_id: str | None  # the oldest file of its content
+    kind: JobKind
+    queue: Queue
+    state: JobState
+    attempt: int
+    failures: int  # attempts that ended badly; bounded
+    progress: float  # 0..1
+    speed: float | None  # media seconds per second
+    eta_s: float | None
+    node: str | None
+    plan: PlanAction | None
+    plan_version: int | None
+    plan_reasons: tuple[str, ...]
+    rung: str | None
+    command: str | None
+    warning: str | None
+    error_code: str | None
+    error: str | None
+    log: str | None  # the tail of ffmpeg's stderr
+    chunks_total: int
+    chunks_done: int
+    chunks_repeated: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job as the worker that holds it sees it; `attempt` guards every change that it makes."""
+
+    job_id: str
+    attempt: int
+    kind: JobKind
+    plan: PlanAction | None
+    rung: str | None
+    content: Content
+    facts: str | None  # MediaFacts as JSON, once probed
+    name: str  # of the content's oldest file
+    media_type: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """An opaque, expiring, revocable URL for one representation of one file."""
+
+    id: str
+    account_id: str
+    file_id: str
+    name: str  # of the file
+    rendition_id: str | None  # None: the original
+    quality: str  # 'original', or the rung of the rendition
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    token: str | None = None  # only in the record that creating returns; never stored
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine that runs workers or the gateway."""
+
+    name: str
+    version: str
+    encoder: str | None
+    viewers: int
+    started_at: datetime
+    seen_at: datetime

@@ -1,0 +1,96 @@
+"""The states of files, uploads and jobs, and the moves between them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class FileState(StrEnum):
+    """What a file can be used for (kept with its content)."""
+
+    STORED = "stored"  # the original is there; no film is made of it
+    PROCESSING = "processing"  # the original is there; a film is being made
+    READY = "ready"  # a web-ready representation can be played
+    FAILED = "failed"  # the film-making failed; the original is there
+
+
+class Visibility(StrEnum):
+    """Who may see a file."""
+
+    HOUSEHOLD = "household"  # every account
+    PRIVATE = "private"  # the account that stored it
+
+
+class UploadState(StrEnum):
+    """How far an upload is."""
+
+    RECEIVING = "receiving"  # bytes are missing
+    COMPLETING = "completing"  # every byte came; the store is joining the parts
+    VERIFYING = "verifying"  # the object is there; its digest is being found
+    DONE = "done"  # the file row exists
+    FAILED = "failed"  # the bytes were not those announced; nothing is kept
+
+
+class JobState(StrEnum):
+    """How far a job is."""
+
+    QUEUED = "queued"  # waits for a worker
+    RUNNING = "running"  # a worker holds its lease
+    PAUSED = "paused"  # a worker holds its lease and waits (power)
+    DONE = "done"  # its result is published
+    FAILED = "failed"  # it gave up; `error` says why, retry starts it anew
+    CANCELLED = "cancelled"  # a person stopped it, or its last file went
+
+
+class JobKind(StrEnum):
+    """What a job makes."""
+
+    PROBE = "probe"  # media facts and the plan
+    RENDITION = "rendition"  # one web-ready representation
+
+
+class Queue(StrEnum):
+    """Which worker takes a job."""
+
+    QUICK = "quick"  # seconds to minutes: probes, remuxes, the sweep
+    ENCODE = "encode"  # minutes to hours: one at a time per node
+
+
+class PlanAction(StrEnum):
+    """The four ways to make a film playable everywhere, cheapest first."""
+
+    NOTHING = "nothing"
+    REMUX = "remux"
+    COPY_VIDEO = "copy_video"
+    ENCODE = "encode"
+
+
+class Role(StrEnum):
+    """What an account may do."""
+
+    OWNER = "owner"
+    MEMBER = "member"
+
+
+JOB_MOVES: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.FAILED}),
+    # RUNNING to RUNNING is a take-over after a lease ran out; to QUEUED is a lease given back.
+    JobState.RUNNING: frozenset(
+        {JobState.RUNNING, JobState.QUEUED, JobState.PAUSED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}
+    ),
+    JobState.PAUSED: frozenset({JobState.RUNNING, JobState.QUEUED, JobState.FAILED, JobState.CANCELLED}),
+    JobState.DONE: frozenset(),
+    JobState.FAILED: frozenset({JobState.QUEUED}),
+    JobState.CANCELLED: frozenset({JobState.QUEUED}),
+}
+
+UPLOAD_MOVES: dict[UploadState, frozenset[UploadState]] = {
+    UploadState.RECEIVING: frozenset({UploadState.COMPLETING, UploadState.FAILED}),
+    # back to RECEIVING: the store lost the multipart, the upload starts again at offset 0.
+    UploadState.COMPLETING: frozenset({UploadState.VERIFYING, UploadState.RECEIVING, UploadState.FAILED}),
+    UploadState.VERIFYING: frozenset({UploadState.DONE, UploadState.FAILED}),
+    UploadState.DONE: frozenset(),
+    UploadState.FAILED: frozenset(),
+}
+
+LIVE_JOB_STATES = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.PAUSED})

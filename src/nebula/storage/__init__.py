@@ -1,0 +1,1 @@
+"""Objects: one contract (contract.py), two stores (directory.py, s3.py)."""

@@ -1,0 +1,99 @@
+"""What Nebula asks of an object store. directory.py and s3.py pass one contract suite (tests/contract/test_storage.py).
+
+Parts are numbered from 1; every part but the last has exactly PART_SIZE_BYTES. What `complete_multipart` or
+`put_file` returned from survives a power cut. Errors: ObjectNotFound, ObjectChanged, MultipartNotFound,
+StoreUnavailable("objects").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stored part of an unfinished multipart upload."""
+
+    number: int
+    etag: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What a store knows of an object. `etag` is unquoted and changes whenever the bytes do."""
+
+    key: str
+    size_bytes: int
+    etag: str
+    modified_at: datetime
+
+
+class ObjectReader(Protocol):
+    """A span of an object, read in order. Never short: a cut store is asked again from where it stopped."""
+
+    def fileno(self) -> int | None:
+        """Return a descriptor whose file holds the object, for sendfile; None where there is none."""
+
+    @property
+    def offset(self) -> int:
+        """Position in the object (and in the file behind `fileno`) of the next byte."""
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill `buffer` from the span; return the bytes read, 0 only at its end."""
+
+    def close(self) -> None:
+        """Let go of the store's connection or file. May be called twice."""
+
+
+class ObjectStorage(Protocol):
+    """The store. Safe to use from many threads."""
+
+    def prepare(self) -> None:
+        """Make the bucket or directory where it is missing."""
+
+    def check(self) -> None:
+        """Raise StoreUnavailable("objects") within 3 s where the store does not answer."""
+
+    def create_multipart(self, key: str, media_type: str) -> str:
+        """Begin an object of parts; return the store's id for it."""
+
+    def put_part(self, key: str, multipart_id: str, number: int, body: bytes | bytearray | memoryview) -> Part:
+        """Store one part; the same number again replaces it."""
+
+    def list_parts(self, key: str, multipart_id: str) -> list[Part]:
+        """Return the stored parts in order. Raises MultipartNotFound."""
+
+    def complete_multipart(self, key: str, multipart_id: str, parts: list[Part], size_bytes: int) -> ObjectInfo:
+        """Join the parts into the object, durably.
+
+        Done twice, the second counts as done where the object has `size_bytes`. Raises MultipartNotFound otherwise.
+        """
+
+    def abort_multipart(self, key: str, multipart_id: str) -> None:
+        """Forget an unfinished multipart upload; one that is not there is fine."""
+
+    def put_file(self, key: str, path: Path, media_type: str) -> ObjectInfo:
+        """Store a local file as one object, durably; readers see all of it or none."""
+
+    def stat(self, key: str) -> ObjectInfo:
+        """Return what is known of the object. Raises ObjectNotFound."""
+
+    def open(self, key: str, start: int, length: int, etag: str | None = None) -> ObjectReader:
+        """Open `length` bytes from `start`. Raises ObjectNotFound; ObjectChanged where `etag` no longer fits."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is fine."""
+
+    def list_objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yield the objects below a prefix, in key order."""
+
+    def media_source(self, key: str, expires_s: int) -> str:
+        """Return what ffmpeg reads the object by: a local path, or a presigned URL that lives `expires_s`."""
+
+    def free_bytes(self) -> int | None:
+        """Return the room left where the objects lie on this machine; None where that is elsewhere or unknown."""
