@@ -13,6 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from nebula.domain.limits import PART_SIZE_BYTES
+from nebula.errors import ObjectChanged
+
+SEGMENT_BYTES = 255
+KEY_BYTES = 1024
+
 
 @dataclass(frozen=True)
 class Part:
@@ -31,6 +37,24 @@ class ObjectInfo:
     size_bytes: int
     etag: str
     modified_at: datetime
+
+
+def check_key(key: str) -> str:
+    """Return the key. Raises ValueError for one that a store could take for another place: keys are made here."""
+    segments = key.split("/")
+    if "\0" in key or len(key.encode()) > KEY_BYTES or any(segment in ("", ".", "..") for segment in segments):
+        raise ValueError(f"{key!r} is no object key")
+    if any(len(segment.encode()) > SEGMENT_BYTES for segment in segments):
+        raise ValueError(f"{key!r} has a segment of more than {SEGMENT_BYTES} bytes")
+    return key
+
+
+def check_parts(parts: list[Part], size_bytes: int) -> None:
+    """Raise ObjectChanged where these parts are not the whole of an object of `size_bytes`, in order."""
+    numbered = all(part.number == number for number, part in enumerate(parts, 1))
+    full = all(part.size_bytes == PART_SIZE_BYTES for part in parts[:-1])
+    if not numbered or not full or sum(part.size_bytes for part in parts) != size_bytes:
+        raise ObjectChanged(f"These {len(parts)} parts do not make an object of {size_bytes} bytes.")
 
 
 class ObjectReader(Protocol):
@@ -63,15 +87,22 @@ class ObjectStorage(Protocol):
         """Begin an object of parts; return the store's id for it."""
 
     def put_part(self, key: str, multipart_id: str, number: int, body: bytes | bytearray | memoryview) -> Part:
-        """Store one part; the same number again replaces it."""
+        """Store one part, durably; the same number again replaces it. Raises MultipartNotFound.
+
+        The etag names what was stored, and is only ever compared: some stores derive it from the bytes, some do not.
+        """
 
     def list_parts(self, key: str, multipart_id: str) -> list[Part]:
         """Return the stored parts in order. Raises MultipartNotFound."""
 
+    def list_multiparts(self, key: str) -> list[str]:
+        """Return the ids of the unfinished multipart uploads of exactly this key: also those that no row names."""
+
     def complete_multipart(self, key: str, multipart_id: str, parts: list[Part], size_bytes: int) -> ObjectInfo:
         """Join the parts into the object, durably.
 
-        Done twice, the second counts as done where the object has `size_bytes`. Raises MultipartNotFound otherwise.
+        Done twice, the second counts as done where the object has `size_bytes`; raises MultipartNotFound otherwise,
+        and ObjectChanged where `parts` are not the stored ones or not the whole. No parts make an empty object.
         """
 
     def abort_multipart(self, key: str, multipart_id: str) -> None:
@@ -84,7 +115,10 @@ class ObjectStorage(Protocol):
         """Return what is known of the object. Raises ObjectNotFound."""
 
     def open(self, key: str, start: int, length: int, etag: str | None = None) -> ObjectReader:
-        """Open `length` bytes from `start`. Raises ObjectNotFound; ObjectChanged where `etag` no longer fits."""
+        """Open `length` bytes from `start`.
+
+        Raises ObjectNotFound; ObjectChanged where `etag` no longer fits or the object ends before the span does.
+        """
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is fine."""
