@@ -1,0 +1,1 @@
+"""Passwords (passlib) and access tokens (PyJWT)."""
