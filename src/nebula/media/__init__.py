@@ -1,0 +1,1 @@
+"""FFmpeg: probing, argument lists, runs and verification. The only home of subprocess for media."""

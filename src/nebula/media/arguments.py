@@ -1,0 +1,215 @@
+"""The argument lists of ffmpeg, from facts and plan. Pure: the same input gives the same command.
+
+For ffmpeg 5.1 (Debian 12) to 7.1 (Debian 13) and on. A list is input, streams, picture, sound, container, target.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nebula.domain.media import AudioStream, VideoStream
+from nebula.domain.plan import MAX_PIXELS, Plan
+from nebula.media.source import input_arguments
+
+SOFTWARE = "libx264"
+KEY_INTERVAL_S = 2
+AUDIO_BITRATE = "160k"
+MAX_SAMPLE_RATE = 48_000
+# Ticks a second in which 24, 25, 30, 48, 50 and 60 frames, and those three that are a thousandth slower, are whole.
+CLOCK_HZ = 120_000
+# Height of the rung's short side -> the most that one second may take. A quiet film takes much less (CRF).
+MAX_RATES_KBPS = ((1080, 8000), (720, 5000), (480, 2500), (0, 1500))
+# H.264 table A-1: level -> macroblocks in a picture, macroblocks in a second.
+LEVELS = (("3.1", 3600, 108_000), ("4.1", 8192, 245_760), ("4.2", 8704, 522_240), ("5.1", 36_864, 983_040))
+# A picture may change its size in the middle of a stream: what was refused at the start is refused there, too.
+PIXEL_BOUND = ("-max_pixels", str(MAX_PIXELS))
+QUIET = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning")
+
+
+def film(
+    source: str,
+    plan: Plan,
+    target: Path,
+    *,
+    ffmpeg: str = "ffmpeg",
+    encoder: str = SOFTWARE,
+    threads: int = 0,
+) -> list[str]:
+    """Return the command that makes the planned film, in one piece.
+
+    `threads` bounds the encoder's and the decoder's threads; 0 is as many as the machine has cores.
+    """
+    if plan.video is None or not plan.makes_film:
+        raise ValueError("the plan makes no film")
+    return [
+        *(ffmpeg, *QUIET, "-y", "-progress", "pipe:1"),
+        *(["-threads", str(threads)] if plan.encodes_video else []),
+        *PIXEL_BOUND,
+        *input_arguments(source),
+        *_streams(plan.video, plan.audio),
+        *(_encoded_picture(plan, plan.video, encoder, threads) if plan.encodes_video else _copied_picture()),
+        *_sound(plan),
+        *_container(),
+        # "file:" as for the input: a name is never an option or a protocol.
+        f"file:{target}",
+    ]
+
+
+def decode(target: Path, *, seconds: float | None = None, ffmpeg: str = "ffmpeg") -> list[str]:
+    """Return the command that decodes a film's picture, all of it or its first seconds, to nowhere."""
+    length = [] if seconds is None else ["-t", f"{seconds:g}"]
+    return [
+        *(ffmpeg, *QUIET, "-progress", "pipe:1"),
+        *PIXEL_BOUND,
+        *input_arguments(str(target)),
+        *length,
+        # Every frame is counted as it comes: none is made up or left out to hold a rate.
+        *("-map", "0:v:0", "-fps_mode", "passthrough", "-f", "null", "-"),
+    ]
+
+
+def loudness(source: str, stream: int, *, ffmpeg: str = "ffmpeg") -> list[str]:
+    """Return the command that decodes one stream of sound and writes its loudest sample to stderr."""
+    return [
+        # volumedetect says what it found at the level "info".
+        *(ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-progress", "pipe:1"),
+        *input_arguments(source),
+        *("-map", f"0:{stream}", "-af", "volumedetect", "-f", "null", "-"),
+    ]
+
+
+def level(width: int, height: int, frame_rate: float) -> str:
+    """Return the lowest H.264 level of LEVELS that holds pictures of this size and rate."""
+    blocks = -(-width // 16) * -(-height // 16)
+    for name, in_picture, in_second in LEVELS:
+        if blocks <= in_picture and blocks * frame_rate <= in_second:
+            return name
+    return LEVELS[-1][0]
+
+
+def _streams(video: VideoStream, audio: tuple[AudioStream, ...]) -> list[str]:
+    # By number: "0:v:0" may be cover art, and a data stream has no place in the film.
+    chosen = [video.index, *(stream.index for stream in audio)]
+    arguments = [word for index in chosen for word in ("-map", f"0:{index}")]
+    # A phone's films carry the place where they were taken, and links make films public: only what players show of
+    # the sound is kept. MP4 keeps chapters as a text track, which would be one more for every reader to leave out.
+    arguments += ["-map_metadata", "-1", "-map_chapters", "-1", "-sn", "-dn"]
+    for number, stream in enumerate(audio):
+        arguments += _sound_tags(number, stream)
+    return arguments
+
+
+def _sound_tags(number: int, stream: AudioStream) -> list[str]:
+    tags = (("language", stream.language), ("title", stream.title))
+    named = [word for tag, text in tags if text for word in (f"-metadata:s:a:{number}", f"{tag}={text}")]
+    # The first is the one that plays unasked; two defaults would leave it to the player.
+    return [*named, f"-disposition:a:{number}", "default" if number == 0 else "0"]
+
+
+def _copied_picture() -> list[str]:
+    # A tag of the source's container (H264, avc3) is refused by Safari.
+    return ["-c:v", "copy", "-tag:v", "avc1"]
+
+
+def _encoded_picture(plan: Plan, video: VideoStream, encoder: str, threads: int) -> list[str]:
+    if encoder not in ENCODERS:
+        raise ValueError(f"no arguments are known for the encoder {encoder}")
+    return [
+        *("-vf", ",".join(_picture_filters(plan, video))),
+        # Each frame keeps its own time: a constant rate would double and drop the frames of a phone's film, and the
+        # frames could not be counted against the source's packets.
+        *("-fps_mode", "passthrough", "-enc_time_base", f"1:{CLOCK_HZ}"),
+        *("-video_track_timescale", str(CLOCK_HZ)),
+        *ENCODERS[encoder](plan, _frame_rate(plan, video), threads),
+        # A key frame every two seconds, by time and not by count: seeking lands close, HLS segments begin there.
+        *("-force_key_frames", f"expr:gte(t,n_forced*{KEY_INTERVAL_S})"),
+        *(_sdr_tags() if plan.tone_map else []),
+    ]
+
+
+def _x264(plan: Plan, frame_rate: float, threads: int) -> list[str]:
+    width, height = plan.width or 0, plan.height or 0
+    most = next(rate for side, rate in MAX_RATES_KBPS if min(width, height) >= side)
+    return [
+        *("-c:v", "libx264", "-preset", "veryfast", "-crf", "21"),
+        *("-maxrate", f"{most}k", "-bufsize", f"{2 * most}k"),
+        *("-profile:v", "high", "-pix_fmt", "yuv420p"),
+        # x264 would take the level from the rate that the container claims: 1000 where a browser recorded the film.
+        *("-level:v", level(width, height, frame_rate)),
+        # Key frames come by the clock alone; one more at each cut costs bits in the smallest of spans.
+        *("-sc_threshold", "0", "-threads", str(threads)),
+    ]
+
+
+ENCODERS = {SOFTWARE: _x264}
+
+
+def _frame_rate(plan: Plan, video: VideoStream) -> float:
+    listed = video.packets.count / video.packets.span_s if video.packets.span_s > 0 else video.frame_rate
+    return plan.frame_rate or listed
+
+
+def _picture_filters(plan: Plan, video: VideoStream) -> list[str]:
+    """Return the chain of filters. Rotation is ffmpeg's own: it comes before the first of these."""
+    size = (plan.width or 0, plan.height or 0)
+    return [
+        # One frame out for each frame in, so that they can be counted; only where the frame says it is interlaced.
+        *(["bwdif=mode=send_frame:deint=interlaced"] if plan.deinterlace else []),
+        *([f"fps={plan.frame_rate:g}"] if plan.frame_rate else []),
+        *(_tone_map(video, *size) if plan.tone_map else [f"scale=w={size[0]}:h={size[1]}"]),
+        # The aspect of the pixels went into the width.
+        "setsar=1",
+        "format=yuv420p",
+    ]
+
+
+def _tone_map(video: VideoStream, width: int, height: int) -> list[str]:
+    # zscale refuses frames without colour tags, so what is missing is filled in: ten bits and BT.2020 without a
+    # transfer is HDR10 from an encoder that forgot to say so. (facts.md 16.4)
+    guessed = "smpte2084" if video.bit_depth > 8 else "bt709"
+    transfer = video.transfer or guessed
+    given = ":".join(
+        (
+            f"tin={transfer}",
+            f"pin={video.primaries or 'bt2020'}",
+            f"min={video.matrix or 'bt2020nc'}",
+            f"rin={'full' if video.color_range == 'pc' else 'limited'}",
+        )
+    )
+    # The size first: the light is reckoned with in 32-bit floats, four times as many bytes for a 4K picture.
+    if transfer not in {"smpte2084", "arib-std-b67"}:
+        return [f"zscale=w={width}:h={height}:{given}:t=bt709:p=bt709:m=bt709:r=limited"]
+    return [
+        f"zscale=w={width}:h={height}:{given}:t=linear:npl=100",
+        "format=gbrpf32le",
+        "zscale=p=bt709",
+        "tonemap=hable:desat=0",
+        "zscale=t=bt709:m=bt709:r=limited",
+    ]
+
+
+def _sdr_tags() -> list[str]:
+    return ["-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709", "-color_range", "tv"]
+
+
+def _sound(plan: Plan) -> list[str]:
+    if not plan.audio:
+        return ["-an"]
+    if not plan.encodes_audio:
+        return ["-c:a", "copy"]
+    arguments = ["-c:a", "aac", "-b:a", AUDIO_BITRATE, "-ac", "2"]
+    for number, stream in enumerate(plan.audio):
+        rate = stream.sample_rate if stream.sample_rate in {44_100, MAX_SAMPLE_RATE} else MAX_SAMPLE_RATE
+        arguments += [f"-ar:a:{number}", str(rate)]
+    # A hole in the source's sound becomes silence, and sound that begins late begins with silence: else everything
+    # after it would run ahead of the picture.
+    return [*arguments, "-af", "aresample=async=1:first_pts=0"]
+
+
+def _container() -> list[str]:
+    return [
+        # Sound that comes long before the first picture (or the other way round) waits in this queue.
+        *("-max_muxing_queue_size", "4096"),
+        # The index goes to the front: players open and seek in two requests. (facts.md 16.5)
+        *("-movflags", "+faststart", "-f", "mp4"),
+    ]

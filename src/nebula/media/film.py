@@ -1,0 +1,82 @@
+"""Makes the planned film from a source: one run of ffmpeg, one whole MP4. Whether it is right is verify.py's to say."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nebula.domain.media import MediaFacts
+from nebula.domain.plan import Plan
+from nebula.media import arguments
+from nebula.media.progress import Progress, ProgressReader
+from nebula.media.run import Bounds, run
+from nebula.media.source import shown
+from nebula.media.tools import INSTALLED, Tools
+
+SLACK_BYTES = 64 << 20
+# Slower than any disk: moving the index to the front rewrites the file, and says nothing meanwhile.
+SLOWEST_BYTES_PER_S = 10e6
+MAX_ENCODED_BYTES_PER_S = 2_000_000
+
+
+@dataclass(frozen=True)
+class Made:
+    """How a film was made; kept with the job."""
+
+    command: str  # as it can be typed again, without a URL's signature
+    log: str  # the tail of ffmpeg's stderr
+    warning: str | None = None
+
+
+def make(
+    source: str,
+    facts: MediaFacts,
+    plan: Plan,
+    target: Path,
+    *,
+    encoder: str = arguments.SOFTWARE,
+    threads: int = 0,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    stop: threading.Event | None = None,
+    is_paused: Callable[[], bool] = lambda: False,
+    tools: Tools = INSTALLED,
+) -> Made:
+    """Make the film at `target`, over whatever is there.
+
+    Raises FfmpegFailed (log in its details), NoRoom, Stopped; `target` is gone then.
+    """
+    argv = arguments.film(source, plan, target, ffmpeg=tools.ffmpeg, encoder=encoder, threads=threads)
+    reader = ProgressReader(max(facts.listed_s, 0.0))
+
+    def take(line: str) -> bool:
+        progress = reader.feed(line)
+        if progress is not None:
+            on_progress(progress)
+        return progress is not None and reader.moved
+
+    try:
+        log = run(argv, source=source, on_line=take, bounds=bounds(facts, plan, tools), stop=stop, is_paused=is_paused)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return Made(command(argv, source), log)
+
+
+def command(argv: list[str], source: str) -> str:
+    """Return a command as a person types it, without the signature of a presigned URL."""
+    return shlex.join(shown(source) if word == source else word for word in argv)
+
+
+def bounds(facts: MediaFacts, plan: Plan, tools: Tools) -> Bounds:
+    """Return what the run may use: a file cannot make ffmpeg fill the disk or run for ever."""
+    encoded = (facts.listed_s + 60) * MAX_ENCODED_BYTES_PER_S
+    sound = facts.listed_s * len(plan.audio) * 40_000
+    size_bytes = int(encoded if plan.encodes_video else facts.size_bytes * 1.2 + sound)
+    return Bounds(
+        memory_bytes=tools.film_memory_bytes,
+        file_bytes=size_bytes + SLACK_BYTES,
+        stall_s=tools.stall_s + facts.size_bytes / SLOWEST_BYTES_PER_S,
+    )

@@ -1,0 +1,136 @@
+"""The packet list of a source: read once, counted stream by stream, never held.
+
+The list is the truth that a film is verified against: an ffmpeg whose input was cut exits 0 (facts.md 16.6), and a
+container's own duration does not see a hole in the middle.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from nebula.domain.media import PacketFacts
+from nebula.errors import MediaError
+from nebula.media.run import Bounds, run
+from nebula.media.source import input_arguments
+from nebula.media.tools import Tools
+
+MAX_PACKETS = 50_000_000
+MAX_STREAMS = 256
+
+
+def list_packets(source: str, *, tools: Tools, stop: threading.Event | None = None) -> dict[int, PacketFacts]:
+    """Read every packet of the source; return what each stream's say, by the stream's index.
+
+    Raises FfmpegFailed, Stopped, MediaError (more packets than any film has).
+    """
+    listing = _Listing()
+    argv = [tools.ffprobe, "-v", "error", *_ENTRIES, *input_arguments(source)]
+    bounds = Bounds(memory_bytes=tools.probe_memory_bytes, stall_s=tools.stall_s)
+    run(argv, source=source, on_line=listing.take, bounds=bounds, stop=stop)
+    return {index: tally.facts() for index, tally in listing.tallies.items()}
+
+
+# compact without keys: the values come in ffprobe's own order, which is this one; side data adds a trailing "|".
+_ENTRIES = (
+    *("-show_entries", "packet=stream_index,pts_time,dts_time,duration_time,flags"),
+    *("-of", "compact=print_section=0:nokey=1"),
+)
+
+
+class _Listing:
+    def __init__(self) -> None:
+        self.tallies: dict[int, _Tally] = {}
+        self._count = 0
+
+    def take(self, line: str) -> bool:
+        fields = line.split("|")
+        if len(fields) < 5 or not fields[0].isdigit():
+            return False
+        self._count += 1
+        index = int(fields[0])
+        if self._count > MAX_PACKETS or (index not in self.tallies and len(self.tallies) >= MAX_STREAMS):
+            raise MediaError("It holds more packets or streams than any film has.")
+        self.tallies.setdefault(index, _Tally()).take(
+            _seconds(fields[1]), _seconds(fields[2]), _seconds(fields[3]) or 0.0, fields[4]
+        )
+        return True
+
+
+@dataclass
+class _Tally:
+    """One stream's packets so far."""
+
+    count: int = 0
+    hidden: int = 0
+    before_key: int = 0
+    leading: int = 0
+    untimed: int = 0
+    disordered: int = 0
+    starts_s: float | None = None
+    last_s: float | None = None
+    ends_s: float | None = None
+    longest_gap_s: float = 0.0
+    key_interval_s: float = 0.0
+    _first_key_s: float | None = None
+    _key_s: float | None = None
+    _clock_s: float | None = None  # the last decoding time
+
+    def take(self, pts_s: float | None, dts_s: float | None, duration_s: float, flags: str) -> None:
+        self.count += 1
+        self.untimed += pts_s is None
+        shown_s = pts_s if pts_s is not None else dts_s
+        is_key = "K" in flags
+        if self._key_s is None and not is_key:
+            self.before_key += 1
+            return
+        self.hidden += "D" in flags
+        if shown_s is None:
+            return
+        self._take_key(shown_s, is_key)
+        if dts_s is not None:  # Matroska keeps none: the first few of a film with B-frames stay unknown
+            self._take_clock(dts_s)
+        if "D" in flags:
+            return
+        self.starts_s = shown_s if self.starts_s is None else min(self.starts_s, shown_s)
+        self.last_s = shown_s if self.last_s is None else max(self.last_s, shown_s)
+        self.ends_s = max(self.ends_s or shown_s, shown_s + duration_s)
+
+    def _take_key(self, shown_s: float, is_key: bool) -> None:
+        if self._first_key_s is None:
+            self._first_key_s = shown_s
+        elif shown_s < self._first_key_s:
+            self.leading += 1
+        if is_key:
+            if self._key_s is not None:
+                self.key_interval_s = max(self.key_interval_s, shown_s - self._key_s)
+            self._key_s = shown_s
+
+    def _take_clock(self, clock_s: float) -> None:
+        if self._clock_s is not None:
+            self.longest_gap_s = max(self.longest_gap_s, clock_s - self._clock_s)
+            self.disordered += clock_s <= self._clock_s
+        self._clock_s = clock_s
+
+    def facts(self) -> PacketFacts:
+        to_end = (self.ends_s or 0.0) - self._key_s if self._key_s is not None else 0.0
+        return PacketFacts(
+            count=self.count,
+            hidden=self.hidden,
+            before_key=self.before_key,
+            leading=self.leading,
+            untimed=self.untimed,
+            disordered=self.disordered,
+            starts_s=self.starts_s,
+            last_s=self.last_s,
+            ends_s=self.ends_s,
+            longest_gap_s=round(self.longest_gap_s, 6),
+            key_interval_s=round(max(self.key_interval_s, to_end), 6),
+        )
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None  # "N/A"

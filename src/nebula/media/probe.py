@@ -1,0 +1,273 @@
+"""ffprobe's answer about a source, as MediaFacts. Hostile input is refused here, before anything decodes it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from nebula.domain.media import (
+    PICTURE_CODECS,
+    AudioStream,
+    MediaFacts,
+    PacketFacts,
+    SubtitleStream,
+    VideoStream,
+)
+from nebula.domain.plan import absurd_size
+from nebula.errors import FfmpegFailed, MediaError
+from nebula.media import boxes
+from nebula.media.packets import list_packets
+from nebula.media.run import Bounds, run
+from nebula.media.source import SourceBytes, input_arguments, is_url
+from nebula.media.tools import INSTALLED, Tools
+
+MAX_ANSWER_BYTES = 4 << 20
+# A guess that ffmpeg itself would rather not rely on (AVPROBE_SCORE_RETRY): random bytes reach it now and then.
+MIN_SCORE = 26
+PROBE_CPU_S = 300
+MAX_TEXT = 200
+FIELD_CODECS = frozenset({"h264", "mpeg2video", "vc1", "hevc"})
+FIELD_FRAMES = 24
+TROUBLE_ON_THE_WAY = (
+    "HTTP error", "Server returned", "Connection refused", "Connection timed out", "Connection reset", "Broken pipe",
+    "Network is unreachable", "No route to host", "Failed to resolve", "Input/output error", "Stream ends prematurely",
+    "Immediate exit",
+)  # fmt: skip
+
+
+def probe(source: str, *, stop: threading.Event | None = None, tools: Tools = INSTALLED) -> MediaFacts | None:
+    """Return the facts of a source (a local path or the store's URL); None where it is no media at all.
+
+    Raises MediaError with a plain reason (media that cannot or must not be read), FfmpegFailed where trying again may
+    help (the store did not answer), Stopped.
+    """
+    contents = SourceBytes(source)
+    if contents.size_bytes == 0:
+        return None
+    answer = _ask(source, tools, stop)
+    if answer is None:
+        return None
+    facts = _facts(answer, contents)
+    _refuse_absurd(facts)
+    if not facts.moving:
+        return facts
+    return _with_packets(_with_fields(facts, source, tools, stop), source, tools, stop)
+
+
+def _ask(source: str, tools: Tools, stop: threading.Event | None) -> dict[str, Any] | None:
+    """Return ffprobe's JSON about format and streams; None where it finds no media."""
+    lines: list[str] = []
+    size = 0
+
+    def take(line: str) -> bool:
+        nonlocal size
+        size += len(line)
+        if size > MAX_ANSWER_BYTES:
+            raise MediaError("It describes itself at more length than any film does.")
+        lines.append(line)
+        return True
+
+    argv = [tools.ffprobe, "-v", "error", "-show_format", "-show_streams", "-of", "json", *input_arguments(source)]
+    bounds = Bounds(memory_bytes=tools.probe_memory_bytes, cpu_s=PROBE_CPU_S, stall_s=tools.stall_s)
+    try:
+        run(argv, source=source, on_line=take, bounds=bounds, stop=stop)
+    except FfmpegFailed as error:
+        _explain(error, source)
+        return None
+    answer: dict[str, Any] = json.loads("\n".join(lines))
+    is_guess = int(answer.get("format", {}).get("probe_score", 0)) < MIN_SCORE
+    return None if is_guess or not answer.get("streams") else answer
+
+
+def _explain(error: FfmpegFailed, source: str) -> None:
+    """Return where ffprobe's failure means that this is no media; else raise what it means."""
+    log = str(error.details.get("log", ""))
+    if is_url(source) and (any(words in log for words in TROUBLE_ON_THE_WAY) or "no progress" in error.message):
+        raise error
+    if "no progress" in error.message:
+        raise MediaError("ffprobe finds no end in it.") from error
+    if "moov atom not found" in log:
+        raise MediaError("The MP4's index is missing: the file was cut off.") from error
+    if "Cannot allocate memory" in log:
+        raise MediaError("It asks for more memory than any film needs.") from error
+    if "killed by signal" in error.message:
+        raise MediaError("ffprobe breaks down over it.") from error
+
+
+def _refuse_absurd(facts: MediaFacts) -> None:
+    for stream in facts.moving:
+        problem = absurd_size(stream.width, stream.height) if stream.codec else None
+        if problem:
+            raise MediaError(f"{problem[0].upper()}{problem[1:]}.")
+
+
+def _with_fields(facts: MediaFacts, source: str, tools: Tools, stop: threading.Event | None) -> MediaFacts:
+    """Correct the field order by the first frames: Matroska's header says progressive where nobody thought of it."""
+    film = facts.moving[0]
+    if "matroska" not in facts.format or film.codec not in FIELD_CODECS or film.is_interlaced:
+        return facts
+    orders: list[str] = []
+
+    def take(line: str) -> bool:
+        if "interlaced_frame=1" in line:
+            orders.append("tt" if "top_field_first=1" in line else "bb")
+        return True
+
+    entries = ["-show_entries", "frame=interlaced_frame,top_field_first", "-of", "compact", "-select_streams"]
+    argv = [tools.ffprobe, "-v", "error", "-read_intervals", f"%+#{FIELD_FRAMES}", *entries, str(film.index)]
+    bounds = Bounds(memory_bytes=tools.probe_memory_bytes, cpu_s=PROBE_CPU_S, stall_s=tools.stall_s)
+    with contextlib.suppress(FfmpegFailed):  # what cannot be decoded is found out by the film's making
+        run([*argv, *input_arguments(source)], source=source, on_line=take, bounds=bounds, stop=stop)
+    if not orders:
+        return facts
+    corrected = replace(film, field_order=orders[0])
+    return replace(facts, video=tuple(corrected if one is film else one for one in facts.video))
+
+
+def _with_packets(facts: MediaFacts, source: str, tools: Tools, stop: threading.Event | None) -> MediaFacts:
+    listed = list_packets(source, tools=tools, stop=stop)
+    video = tuple(_as_listed(replace(one, packets=listed.get(one.index, PacketFacts()))) for one in facts.video)
+    audio = tuple(replace(one, packets=listed.get(one.index, PacketFacts())) for one in facts.audio)
+    reaches_s = max((tally.ends_s for tally in listed.values() if tally.ends_s is not None), default=0.0)
+    return replace(facts, video=video, audio=audio, reaches_s=reaches_s)
+
+
+def _as_listed(stream: VideoStream) -> VideoStream:
+    """Correct what only the packet list tells: a picture that never moves is not a film."""
+    is_one_picture = stream.codec in PICTURE_CODECS and stream.packets.count <= 1
+    return replace(stream, is_still=stream.is_still or is_one_picture)
+
+
+def _facts(answer: Mapping[str, Any], contents: SourceBytes) -> MediaFacts:
+    container = answer["format"]
+    streams = answer["streams"]
+    facts = MediaFacts(
+        format=_text(container.get("format_name")),
+        brand=_text(container.get("tags", {}).get("major_brand")).strip(),
+        size_bytes=contents.size_bytes,
+        duration_s=max(0.0, _number(container.get("duration"))),
+        start_s=_number(container.get("start_time")),
+        bitrate_bps=int(_number(container.get("bit_rate"))),
+        video=tuple(_video(one) for one in streams if one.get("codec_type") == "video"),
+        audio=tuple(_audio(one) for one in streams if one.get("codec_type") == "audio"),
+        subtitles=tuple(_subtitles(one) for one in streams if one.get("codec_type") == "subtitle"),
+    )
+    if not facts.is_mp4_family:
+        return facts
+    layout = boxes.layout(contents)
+    return replace(facts, index_first=layout.index_first, is_fragmented=layout.is_fragmented)
+
+
+def _video(raw: Mapping[str, Any]) -> VideoStream:
+    disposition = raw.get("disposition", {})
+    pixel_format = _text(raw.get("pix_fmt"))
+    return VideoStream(
+        index=raw["index"],
+        codec=_codec(raw),
+        width=int(_number(raw.get("width"))),
+        height=int(_number(raw.get("height"))),
+        profile=_text(raw.get("profile")),
+        level=max(0, int(_number(raw.get("level")))),
+        tag=_text(raw.get("codec_tag_string")),
+        pixel_format=pixel_format,
+        bit_depth=_bit_depth(pixel_format),
+        aspect=_aspect(_text(raw.get("sample_aspect_ratio"))),
+        rotation=_rotation(raw),
+        field_order=_text(raw.get("field_order")),
+        frame_rate=_rate(raw.get("avg_frame_rate")),
+        real_frame_rate=_rate(raw.get("r_frame_rate")),
+        declared=int(_number(raw.get("nb_frames"))),
+        primaries=_color(raw.get("color_primaries")),
+        transfer=_color(raw.get("color_transfer")),
+        matrix=_color(raw.get("color_space")),
+        color_range=_color(raw.get("color_range")),
+        is_still=any(disposition.get(kind) for kind in ("attached_pic", "timed_thumbnails", "still_image")),
+        is_default=bool(disposition.get("default")),
+        language=_tag(raw, "language"),
+    )
+
+
+def _audio(raw: Mapping[str, Any]) -> AudioStream:
+    return AudioStream(
+        index=raw["index"],
+        codec=_codec(raw),
+        profile=_text(raw.get("profile")),
+        channels=int(_number(raw.get("channels"))),
+        sample_rate=int(_number(raw.get("sample_rate"))),
+        language=_tag(raw, "language"),
+        title=_tag(raw, "title"),
+        is_default=bool(raw.get("disposition", {}).get("default")),
+    )
+
+
+def _subtitles(raw: Mapping[str, Any]) -> SubtitleStream:
+    disposition = raw.get("disposition", {})
+    return SubtitleStream(
+        index=raw["index"],
+        codec=_codec(raw),
+        language=_tag(raw, "language"),
+        title=_tag(raw, "title"),
+        is_default=bool(disposition.get("default")),
+        is_forced=bool(disposition.get("forced")),
+    )
+
+
+def _codec(raw: Mapping[str, Any]) -> str:
+    name = _text(raw.get("codec_name"))
+    return "" if name in {"unknown", "none"} else name
+
+
+def _text(value: object) -> str:
+    """Return what a stranger's file says of itself, short and without control characters."""
+    text = value if isinstance(value, str) else ""
+    return "".join(letter for letter in text if letter.isprintable())[:MAX_TEXT]
+
+
+def _tag(raw: Mapping[str, Any], name: str) -> str:
+    text = _text(raw.get("tags", {}).get(name))
+    return "" if text == "und" else text
+
+
+def _color(value: object) -> str:
+    text = _text(value)
+    return "" if text in {"unknown", "reserved", "unspecified"} else text
+
+
+def _number(value: object) -> float:
+    try:
+        number = float(str(value))
+    except ValueError:
+        return 0.0
+    return number if abs(number) < 1e15 else 0.0  # also inf and nan, which compare false
+
+
+def _rate(value: object) -> float:
+    try:
+        return round(float(Fraction(str(value))), 6)
+    except (ValueError, ZeroDivisionError):
+        return 0.0  # "0/0"
+
+
+def _aspect(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(part) for part in text.split(":"))
+    except ValueError:
+        return 1, 1
+    # 0:1 is "unknown"; what would draw the picture out to a line is a damaged header.
+    return (width, height) if width > 0 and height > 0 and 0.1 < width / height < 10 else (1, 1)
+
+
+def _rotation(raw: Mapping[str, Any]) -> int:
+    turns = [one["rotation"] for one in raw.get("side_data_list", ()) if "rotation" in one]
+    return round(_number(turns[0])) % 360 if turns else 0
+
+
+def _bit_depth(pixel_format: str) -> int:
+    found = re.search(r"(?:p0?|gray)(9|10|12|14|16)(?:le|be)?$", pixel_format)
+    return int(found[1]) if found else 8

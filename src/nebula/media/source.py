@@ -1,0 +1,114 @@
+"""What a film is made from: a local path or a store's URL, its bytes by offset, and the arguments that open it safely.
+
+Hostile input: a playlist named .mkv makes ffmpeg open what the playlist names, even other protocols than those of
+-protocol_whitelist (facts.md 16.5). So both lists are given: the protocols of the source alone, and demuxers that
+read nothing but their one input. Playlists (hls, dash, imf), scripts (concat, ffmetadata), patterns (image2), devices
+(lavfi, x11grab) and text formats (tty, subtitles) are not among them.
+"""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from nebula.errors import FfmpegFailed
+
+FILM_DEMUXERS = (
+    "mov", "matroska", "avi", "flv", "live_flv", "mpegts", "mpeg", "asf", "ogg", "rm", "mxf", "nut", "dv", "gxf", "ivf",
+    "wtv", "nsv", "yuv4mpegpipe", "mpegvideo", "h264", "hevc",
+)  # fmt: skip
+AUDIO_DEMUXERS = (
+    "mp3", "aac", "loas", "ac3", "eac3", "dts", "dtshd", "truehd", "flac", "wav", "w64", "aiff", "au", "caf", "ape",
+    "wv", "tta", "tak", "mpc", "mpc8", "amr", "dsf",
+)  # fmt: skip
+PICTURE_DEMUXERS = (
+    "jpeg_pipe", "png_pipe", "apng", "gif", "webp_pipe", "bmp_pipe", "tiff_pipe", "psd_pipe", "j2k_pipe",
+    "jpegxl_pipe", "qoi_pipe", "exr_pipe", "ico",
+)  # fmt: skip
+DEMUXERS = ",".join((*FILM_DEMUXERS, *AUDIO_DEMUXERS, *PICTURE_DEMUXERS))
+TIMEOUT_S = 30
+
+
+def is_url(source: str) -> bool:
+    """Whether the source is read over HTTP."""
+    return source.startswith(("http://", "https://"))
+
+
+def shown(source: str) -> str:
+    """Return the source as it may be shown: a presigned URL without its signature."""
+    return urlunsplit(urlsplit(source)._replace(query="", fragment="")) if is_url(source) else source
+
+
+def input_arguments(source: str) -> list[str]:
+    """Return the arguments by which ffmpeg or ffprobe opens the source, and nothing but the source."""
+    if not is_url(source):
+        # "file:" keeps a name with a colon from being taken for a protocol, a leading dash for an option.
+        return ["-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-i", f"file:{source}"]
+    return [
+        *("-protocol_whitelist", "http,https,tls,tcp", "-format_whitelist", DEMUXERS),
+        # A read that is cut (a pause of minutes, a restarted store) goes on where it stopped; without these ffmpeg
+        # makes a short film and exits 0. (facts.md 16.6)
+        *("-reconnect", "1", "-reconnect_on_network_error", "1", "-reconnect_delay_max", "30"),
+        # A store that accepts and stays silent.
+        *("-rw_timeout", str(TIMEOUT_S * 1_000_000)),
+        *("-i", source),
+    ]
+
+
+class SourceBytes:
+    """A source's bytes by offset."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        # The store is on this machine or on the tailnet: no proxy leads there.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self.size_bytes = self._url_size() if is_url(source) else Path(source).stat().st_size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes from `offset`, fewer only at the end. Raises FfmpegFailed."""
+        size = min(size, self.size_bytes - offset)
+        if size <= 0:
+            return b""
+        if is_url(self._source):
+            return self._fetch(offset, size)
+        with Path(self._source).open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+
+    def _url_size(self) -> int:
+        try:
+            with self._open("bytes=0-0") as answer:
+                return int(answer.headers["Content-Range"].rpartition("/")[2])
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code == 416:  # nothing to take a range of: it is empty
+                return 0
+            raise _unreachable(error) from error
+        except (OSError, ValueError, TypeError) as error:
+            raise _unreachable(error) from error
+
+    def _fetch(self, offset: int, size: int) -> bytes:
+        try:
+            with self._open(f"bytes={offset}-{offset + size - 1}") as answer:
+                body: bytes = answer.read()
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise _unreachable(error) from error
+        except OSError as error:
+            raise _unreachable(error) from error
+        if len(body) != size:
+            raise FfmpegFailed("The store cut the source off while it was probed.", log="")
+        return body
+
+    def _open(self, span: str) -> Any:
+        request = urllib.request.Request(self._source, headers={"Range": span})
+        return self._opener.open(request, timeout=TIMEOUT_S)
+
+
+def _unreachable(error: Exception) -> FfmpegFailed:
+    # The kind alone: an error's text may hold the URL with its signature.
+    what = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else type(error).__name__
+    return FfmpegFailed(f"The source cannot be read from its store ({what}).", log="")

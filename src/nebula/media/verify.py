@@ -1,0 +1,263 @@
+"""Whether a made film is all of its source. An ffmpeg that exits 0 may have lost half, so its word is not taken.
+
+Checked, for every film: it is web-ready by the plan's own rule; its picture has the packets that the source's list
+promises, without a hole, over the same span; each stream of sound too; and the two begin as far apart as they did.
+
+    copied picture   exact number of packets; the first seconds are decoded (the bytes are the source's own)
+    encoded picture  number of frames (exact where the codec has one packet a frame); every frame is decoded
+    copied sound     exact number of packets
+    encoded sound    span; decoded whole, and not silent where the source is not
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nebula.domain.media import AudioStream, MediaFacts, PacketFacts, VideoStream
+from nebula.domain.plan import Plan, clock, damage, decide
+from nebula.errors import FfmpegFailed, Incomplete, MediaError
+from nebula.media import arguments
+from nebula.media.probe import probe
+from nebula.media.progress import ProgressReader
+from nebula.media.run import Bounds, run
+from nebula.media.tools import INSTALLED, Tools
+
+FIRST_SECONDS = 10.0
+# What the ear and the eye let pass; a lost second of a film does not.
+SPAN_SLACK_S = 0.5
+SYNC_SLACK_S = 0.15
+GAP_SLACK_S = 0.1
+SILENT_DB, AUDIBLE_DB = -80.0, -60.0
+# Packets that are no frame of their own: VP8's hidden references, MPEG-4's packed and empty frames, Real's.
+UNEVEN_CODECS = frozenset(
+    {"vp8", "mpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv3", "vc1", "rv30", "rv40", "h263"}
+)
+
+
+@dataclass(frozen=True)
+class VerifiedFilm:
+    """A film that may be published."""
+
+    size_bytes: int
+    sha256: str
+    width: int
+    height: int
+    duration_s: float
+    video_codec: str
+    audio_codec: str | None
+    warning: str | None = None
+
+
+@dataclass(frozen=True)
+class _Check:
+    """Everything that the checks look at."""
+
+    source: str
+    facts: MediaFacts
+    plan: Plan
+    target: Path
+    made: MediaFacts
+    video: VideoStream
+    tools: Tools
+    stop: threading.Event | None
+
+    @property
+    def made_video(self) -> VideoStream:
+        return self.made.moving[0]
+
+    def pairs(self) -> list[tuple[AudioStream, AudioStream]]:
+        """Return each of the plan's streams of sound with what became of it."""
+        return list(zip(self.plan.audio, self.made.audio, strict=False))
+
+
+def verify(
+    source: str,
+    facts: MediaFacts,
+    plan: Plan,
+    target: Path,
+    *,
+    accept_short: bool = False,
+    stop: threading.Event | None = None,
+    tools: Tools = INSTALLED,
+) -> VerifiedFilm:
+    """Check the film at `target` against the facts that it was made from.
+
+    Raises Incomplete where it is not all of the source: try once more from a local copy, probed again; the same again
+    means that the source is damaged, and `accept_short` then makes it the result's `warning`, as long as something of
+    it can be played. Raises FfmpegFailed where the film is not web-ready or cannot be decoded, MediaError where nothing
+    of it can be played, Stopped.
+    """
+    if plan.video is None:
+        raise ValueError("the plan makes no film")
+    made = _probed(target, accept_short, tools, stop)
+    check = _Check(source, facts, plan, target, made, plan.video, tools, stop)
+    shortfalls = _shortfalls(check, accept_short)
+    if shortfalls and not accept_short:
+        raise Incomplete(f"The film is not all of its source: {'; '.join(shortfalls)}.", log="")
+    warning = f"The source is damaged: {'; '.join(shortfalls)}." if shortfalls else None
+    video = check.made_video
+    return VerifiedFilm(
+        size_bytes=target.stat().st_size,
+        sha256=_digest(target),
+        width=video.width,
+        height=video.height,
+        duration_s=round(made.listed_s, 3),
+        video_codec=video.codec,
+        audio_codec=made.audio[0].codec if made.audio else None,
+        warning=warning,
+    )
+
+
+def _probed(target: Path, accept_short: bool, tools: Tools, stop: threading.Event | None) -> MediaFacts:
+    try:
+        made = probe(str(target), stop=stop, tools=tools)
+    except MediaError as error:
+        raise FfmpegFailed(f"The film that was made cannot be read: {error.message}", log="") from error
+    if made is None or not made.moving or not made.moving[0].packets.count:
+        if accept_short:
+            raise MediaError("Nothing of this film can be played: it ends before its first picture.")
+        raise Incomplete("The film that was made holds no picture.", log="")
+    judged = decide(made, name="", media_type="")
+    if not judged.web_ready:
+        raise FfmpegFailed(f"The film that was made is not web-ready: {'; '.join(judged.reasons)}.", log="")
+    return made
+
+
+def _shortfalls(check: _Check, accept_short: bool) -> list[str]:
+    """Return everything in which the film falls short of its source; what costs a decode only where it matters."""
+    # The source itself may be short: it was cut off, or the read of it was while it was probed.
+    cut = damage(check.facts)
+    found = [cut] if cut else []
+    found += [*_picture_shortfalls(check), *_sound_shortfalls(check), *_sync_shortfalls(check)]
+    if found and not accept_short:
+        return found
+    return [*found, *_decoding_shortfalls(check)]
+
+
+def _picture_shortfalls(check: _Check) -> Iterator[str]:
+    least, most = expected_frames(check.plan, check.video)
+    got = check.made_video.packets.count
+    if not least <= got <= most:
+        yield f"it has {got} pictures, not {most}"
+    # Frames that lead the first key frame may be left out: nothing shows them right.
+    slack_s = SPAN_SLACK_S + check.video.packets.leading * _frame_s(check.video)
+    before, after = check.video.packets, check.made_video.packets
+    if abs(_shown_s(before) - _shown_s(after)) > slack_s:
+        yield f"its pictures last {clock(_shown_s(after))}, not {clock(_shown_s(before))}"
+    yield from _holes("picture", before, after)
+
+
+def expected_frames(plan: Plan, video: VideoStream) -> tuple[int, int]:
+    """Return the least and the most packets that a film of this stream has."""
+    packets = video.packets
+    if not plan.encodes_video:
+        # Packets that an edit list hides are copied with the list, or dropped with it.
+        return packets.count - packets.before_key - packets.hidden, packets.count - packets.before_key
+    if plan.frame_rate:
+        frames = round(packets.span_s * plan.frame_rate)
+        return frames - 2, frames + 2
+    most = packets.count - packets.before_key - packets.hidden
+    if video.codec in UNEVEN_CODECS or (video.is_interlaced and video.codec == "h264"):
+        # H.264 in fields has two packets a frame where nothing joined them. Holes are found by the clock.
+        return int(most * 0.45), most
+    return most - packets.leading, most
+
+
+def _sound_shortfalls(check: _Check) -> Iterator[str]:
+    if len(check.made.audio) != len(check.plan.audio):
+        yield f"it has {len(check.made.audio)} streams of sound, not {len(check.plan.audio)}"
+    for number, (before, after) in enumerate(check.pairs()):
+        if check.plan.encodes_audio:
+            yield from _end_shortfalls(check, number, before, after)
+        else:
+            yield from _copied_sound_shortfalls(number, before, after)
+
+
+def _copied_sound_shortfalls(number: int, before: AudioStream, after: AudioStream) -> Iterator[str]:
+    most = before.packets.count
+    if not most - before.packets.hidden <= after.packets.count <= most:
+        yield f"sound {number + 1} has {after.packets.count} packets, not {most}"
+    yield from _holes(f"sound {number + 1}", before.packets, after.packets)
+
+
+def _end_shortfalls(check: _Check, number: int, before: AudioStream, after: AudioStream) -> Iterator[str]:
+    """Encoded sound is filled up from the film's start, so only where it ends can be held against the source."""
+    expected_s = (before.packets.ends_s or 0.0) - check.facts.start_s
+    got_s = after.packets.ends_s or 0.0
+    if abs(expected_s - got_s) > SPAN_SLACK_S:
+        yield f"sound {number + 1} ends at {clock(got_s)}, not at {clock(expected_s)}"
+
+
+def _holes(what: str, before: PacketFacts, after: PacketFacts) -> Iterator[str]:
+    if after.longest_gap_s > before.longest_gap_s * 1.05 + GAP_SLACK_S:
+        yield f"{what} has a hole of {after.longest_gap_s:.2f} s"
+
+
+def _sync_shortfalls(check: _Check) -> Iterator[str]:
+    """How far after the film's start the picture begins. ffmpeg makes the source's start the film's zero."""
+    before_s = (check.video.packets.starts_s or 0.0) - check.facts.start_s
+    after_s = check.made_video.packets.starts_s or 0.0
+    slack_s = SYNC_SLACK_S + check.video.packets.leading * _frame_s(check.video)
+    if check.plan.audio and abs(before_s - after_s) > slack_s:
+        yield f"picture and sound are {abs(before_s - after_s):.2f} s apart"
+
+
+def _decoding_shortfalls(check: _Check) -> Iterator[str]:
+    if check.plan.encodes_video:
+        frames = _decoded_frames(check, None)
+        if frames != check.made_video.packets.count:
+            yield f"{frames} of its {check.made_video.packets.count} pictures can be decoded"
+    elif _decoded_frames(check, FIRST_SECONDS) == 0:
+        yield "none of its first pictures can be decoded"
+    if check.plan.encodes_audio:
+        for number, (before, after) in enumerate(check.pairs()):
+            if _is_lost(check, before, after):
+                yield f"sound {number + 1} is silent"
+
+
+def _is_lost(check: _Check, before: AudioStream, after: AudioStream) -> bool:
+    """Whether sound became silence; the source is only decoded where the film is silent, which is rare."""
+    if _loudest_db(check, str(check.target), after.index) > SILENT_DB:
+        return False
+    return _loudest_db(check, check.source, before.index) > AUDIBLE_DB
+
+
+def _loudest_db(check: _Check, source: str, stream: int) -> float:
+    log = _run(check, arguments.loudness(source, stream, ffmpeg=check.tools.ffmpeg), source, ProgressReader(0))
+    found = re.search(r"max_volume: (-?[\d.]+) dB", log)
+    return float(found[1]) if found else float("-inf")
+
+
+def _decoded_frames(check: _Check, seconds: float | None) -> int:
+    reader = ProgressReader(0)
+    argv = arguments.decode(check.target, seconds=seconds, ffmpeg=check.tools.ffmpeg)
+    _run(check, argv, str(check.target), reader)
+    return reader.frames
+
+
+def _run(check: _Check, argv: list[str], source: str, reader: ProgressReader) -> str:
+    bounds = Bounds(memory_bytes=check.tools.film_memory_bytes, stall_s=check.tools.stall_s)
+    return run(argv, source=source, on_line=_progressing(reader), bounds=bounds, stop=check.stop)
+
+
+def _progressing(reader: ProgressReader) -> Callable[[str], bool]:
+    return lambda line: reader.feed(line) is not None and reader.moved
+
+
+def _shown_s(packets: PacketFacts) -> float:
+    """Return the time from the first picture to the last: how long the last one stays, not every container says."""
+    return (packets.last_s or 0.0) - (packets.starts_s or 0.0)
+
+
+def _frame_s(video: VideoStream) -> float:
+    return video.packets.span_s / video.packets.count if video.packets.count else 0.0
+
+
+def _digest(target: Path) -> str:
+    with target.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,68 @@
+"""Child processes that leave nothing behind: they die with the thread that started them, and end as a whole group."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from typing import Any
+
+POLL_S = 0.02
+
+# setpriv arms the death signal, but a parent that died before that is missed: so the shell compares its parent with
+# the one that was meant ($0) before it becomes the program. The process id stays the same all along. (facts.md 1.4)
+_CHECK_PARENT = '[ "$PPID" = "$0" ] || exit 137; exec "$@"'
+
+
+def spawn(
+    argv: Sequence[str],
+    *,
+    memory_bytes: int | None = None,
+    file_bytes: int | None = None,
+    cpu_s: int | None = None,
+    **popen: Any,
+) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own; it is killed when its parent is.
+
+    The kernel watches the calling *thread*: the one that spawns must be the one that waits, or the program is killed
+    when that thread ends. The limits hold for the program and what it starts: private memory
+    (not address space: each thread's allocator reserves 64 MiB of that and uses little), size of any file that it
+    writes, seconds of CPU. `popen` goes to subprocess.Popen.
+    """
+    limits = (("data", memory_bytes), ("fsize", file_bytes), ("cpu", cpu_s))
+    limited = [f"--{name}={value}" for name, value in limits if value is not None]
+    guard = ["setpriv", "--pdeathsig", "KILL", "--", "/bin/sh", "-c", _CHECK_PARENT, str(os.getpid())]
+    return subprocess.Popen(
+        [*guard, *(["prlimit", *limited, "--"] if limited else []), *argv], start_new_session=True, **popen
+    )
+
+
+def end(process: subprocess.Popen[bytes], *, grace_s: float = 5.0) -> int:
+    """End the program's whole group: SIGTERM, SIGKILL after `grace_s`, and reap it. Return its exit status.
+
+    May be called again, and on one that has ended by itself: what it left behind in its group is killed too.
+    """
+    if process.returncode is not None:
+        return process.returncode
+    _signal(process, signal.SIGTERM)
+    _signal(process, signal.SIGCONT)  # a stopped one cannot end
+    _wait_unreaped(process, grace_s)
+    # Until it is reaped its id cannot go to another group.
+    _signal(process, signal.SIGKILL)
+    return process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # every member has gone
+        os.killpg(process.pid, number)
+
+
+def _wait_unreaped(process: subprocess.Popen[bytes], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
+            return
+        time.sleep(POLL_S)
