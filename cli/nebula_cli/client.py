@@ -1,0 +1,177 @@
+"""HTTP to one gateway: requests, answers, and its problems turned into the endings of a command."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import urllib3
+from urllib3 import exceptions
+
+from nebula_cli import __version__, output
+from nebula_cli.errors import CliError, NotFound, Refused, SignInAgain, Unreachable, UsageError
+
+V1 = "/api/v1"
+DEFAULT_PORT = 8420
+CONNECT_S = 10.0
+ANSWER_S = 60.0
+# urllib3 sends a body under the connect timeout: each piece of it has this long to leave.
+SEND_S = 30.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole response."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> dict[str, Any]:
+        """Return the body's object. Raises Unreachable where the answer is not one of Nebula's."""
+        try:
+            found = json.loads(self.body)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise Unreachable(
+                f"What answers there (status {self.status}) is not Nebula; check the address: nebula ping"
+            )
+        return found
+
+
+class Server:
+    """One gateway, by its address. Knows nothing of accounts."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._pool = urllib3.PoolManager(retries=False, headers={"User-Agent": user_agent()})
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        json_body: Any = None,
+        body: Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        connect_s: float = CONNECT_S,
+    ) -> Answer:
+        """Send a request and read its whole answer, whatever its status. Raises Unreachable."""
+        sent = {"User-Agent": user_agent(), **(headers or {})}
+        content: Iterable[bytes] | bytes | None = body
+        if json_body is not None:
+            sent["Content-Type"] = "application/json"
+            content = json.dumps(json_body).encode()
+        timeout = urllib3.Timeout(connect=SEND_S if body is not None else connect_s, read=ANSWER_S)
+        try:
+            answer = self._pool.request(
+                method, self._url(path, query), body=content, headers=sent, timeout=timeout, redirect=False
+            )
+        except exceptions.HTTPError as error:
+            raise self.unreachable(error) from error
+        return Answer(answer.status, answer.headers, answer.data)
+
+    def stream(self, path: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        """GET a body to be read piece by piece. Raises Unreachable; so may reading (see `unreachable`)."""
+        timeout = urllib3.Timeout(connect=CONNECT_S, read=ANSWER_S)
+        sent = {"User-Agent": user_agent(), "Accept-Encoding": "identity", **headers}
+        try:
+            return self._pool.request(
+                "GET", self._url(path, None), headers=sent, timeout=timeout, redirect=False, preload_content=False
+            )
+        except exceptions.HTTPError as error:
+            raise self.unreachable(error) from error
+
+    def unreachable(self, error: Exception) -> Unreachable:
+        """Return what a failed exchange means to a person."""
+        return Unreachable(f"No answer from {self.url}: {reason(error)}", "Find the hop that fails: nebula ping")
+
+    def _url(self, path: str, query: Mapping[str, str] | None) -> str:
+        return f"{self.url}{path}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+
+
+def checked(answer: Answer, server: Server) -> Answer:
+    """Return the answer if it is a good one. Raises what its problem means."""
+    if answer.status < 400:
+        return answer
+    raise problem(answer, server)
+
+
+def problem(answer: Answer, server: Server) -> CliError:
+    """Return the ending that a problem means: its `detail` is the server's own line for people."""
+    found = _problem_members(answer)
+    code = str(found.get("code", ""))
+    detail = output.clean(str(found.get("detail", "")))
+    if not code and not answer.body and answer.status in {401, 404}:
+        return _bodiless(answer.status)  # HEAD
+    if not code:
+        return Unreachable(f"{server.url} answered with status {answer.status}, not as Nebula does; see nebula ping")
+    if answer.status == 401:
+        return SignInAgain(detail if "nebula login" in detail else f"{detail} Sign in: nebula login")
+    if answer.status == 404:
+        return NotFound(detail)
+    return Refused(detail, code=code, status=answer.status, retry_after_s=_retry_after_s(answer))
+
+
+def server_url(text: str) -> str:
+    """Return the address that a person means: `laptop` is http://laptop:8420. Raises UsageError."""
+    typed = text if "://" in text else f"http://{text}"
+    try:
+        parts = urlsplit(typed)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    good = parts.scheme in {"http", "https"} and parts.hostname and parts.path in {"", "/"}
+    if not good or parts.query or parts.fragment or parts.username or not re.fullmatch(r"[\x21-\x7e]+", typed):
+        raise UsageError(f"{output.clean(text)!r} is no server's address; it takes http://HOST:PORT or https://HOST.")
+    if "://" not in text and port is None:
+        return f"http://{parts.netloc.lower()}:{DEFAULT_PORT}"
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def user_agent() -> str:
+    """Return how this device shows in `nebula sessions`."""
+    node = re.sub(r"[^A-Za-z0-9.-]", "", platform.node()) or "unknown"
+    return f"nebula/{__version__} ({platform.system()}; {node})"
+
+
+def reason(error: BaseException) -> str:
+    """Return in a few words why an exchange failed."""
+    if isinstance(error, exceptions.NameResolutionError):
+        return "its name is not known here"
+    if isinstance(error, exceptions.NewConnectionError):  # a TimeoutError too, as urllib3 has it
+        cause = error.__cause__ or error.__context__
+        return str(getattr(cause, "strerror", None) or "no connection").lower()
+    if isinstance(error, exceptions.TimeoutError):
+        return "nothing came in time"
+    if isinstance(error, exceptions.SSLError):
+        return f"its certificate or TLS is wrong ({error.args[0]})"
+    if isinstance(error, exceptions.ProtocolError):
+        return "the connection broke"
+    return output.clean(str(error)).rstrip(".")
+
+
+def _bodiless(status: int) -> CliError:
+    return SignInAgain("Sign in first: nebula login") if status == 401 else NotFound("It is not there any more.")
+
+
+def _problem_members(answer: Answer) -> dict[str, Any]:
+    if not answer.headers.get("Content-Type", "").startswith("application/problem+json"):
+        return {}
+    try:
+        found = json.loads(answer.body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _retry_after_s(answer: Answer) -> float | None:
+    text = answer.headers.get("Retry-After", "")
+    return float(text) if re.fullmatch(r"\d{1,5}", text, re.ASCII) else None

@@ -1,0 +1,1 @@
+"""The commands by subject. Each is a function with keyword-only options whose docstring is its help."""

@@ -1,0 +1,141 @@
+"""Signing in and out, passwords, sessions, and whether the server is there."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from nebula_cli import credentials as kept
+from nebula_cli import formats, hops, lookup, output, prompts, signed_in
+from nebula_cli.client import V1, Server, checked, server_url
+from nebula_cli.credentials import Keyring
+from nebula_cli.errors import CliError, SignInAgain
+from nebula_cli.signed_in import SignedIn
+from nebula_cli.words import command
+
+
+@command
+def ping(*, json: bool = False) -> None:
+    """See whether the server answers, how fast, and which version it is.
+
+    Where it does not, says which hop fails: the name, the tailnet, the port or the service.
+
+    --json  print an object instead of a sentence
+    """
+    found = hops.ping(server_url(Keyring().server()))
+    if json:
+        output.print_json(found)
+    else:
+        output.data(f"Pong from {found['server']} in {found['round_trip_ms']} ms, version {found['version']}")
+
+
+@command
+def login(*, server: str = "", username: str = "", password_stdin: bool = False) -> None:
+    """Sign in on this machine, for 30 days from the last use.
+
+    The server is remembered. Its address is http://HOST:PORT or https://HOST; a HOST alone means http, port 8420.
+
+    --server URL  sign in at this server, and use it from now on
+    --username NAME  the account's name, else it is asked for
+    --password-stdin  take the password from stdin (one line) instead of a prompt
+    """
+    keyring = Keyring()
+    gateway = Server(server_url(server or _remembered(keyring)))
+    name = username or prompts.username()
+    secret = prompts.from_stdin(1)[0] if password_stdin else prompts.password(f"Password of {name}: ")
+    before = keyring.find(gateway.url)
+    answer = gateway.request("POST", f"{V1}/auth/login", json_body={"username": name, "password": secret})
+    now = kept.from_tokens(name, checked(answer, gateway).json())
+    keyring.remember(gateway.url, now)
+    if before is not None and before.username == name:
+        _end_session(keyring, before.session_id)
+    output.say(f"Signed in as {name} at {gateway.url}.")
+
+
+@command
+def logout() -> None:
+    """Sign out on this machine: its session ends at the server, and its tokens are removed."""
+    keyring = Keyring()
+    url = server_url(keyring.server())
+    if keyring.find(url) is None:
+        output.say(f"Nobody is signed in at {url}.")
+        return
+    try:
+        SignedIn(keyring).send("POST", "/auth/logout")
+    except SignInAgain:
+        pass  # the session had ended already
+    except CliError as error:
+        signed_in.forget(keyring, url)
+        raise type(error)(f"Signed out here, but the session goes on at the server. {error}") from error
+    signed_in.forget(keyring, url)
+    output.say(f"Signed out at {url}.")
+
+
+@command
+def whoami(*, json: bool = False) -> None:
+    """Show who is signed in, and where.
+
+    --json  print the API's object
+    """
+    api = SignedIn()
+    found = api.get("/auth/whoami")
+    if json:
+        output.print_json(found)
+    else:
+        output.data(f"{output.clean(found['name'])} ({found['role']}) at {api.server.url}")
+
+
+@command
+def passwd(*, password_stdin: bool = False) -> None:
+    """Change the password. All other sessions of the account end.
+
+    --password-stdin  take the old and the new password from stdin, a line each
+    """
+    api = SignedIn()
+    if password_stdin:
+        old, new = prompts.from_stdin(2)
+    else:
+        old, new = prompts.password("Old password: "), prompts.new_password()
+    api.send("POST", "/auth/password", {"old_password": old, "new_password": new})
+    output.say("The password is changed; all other sessions have ended.")
+
+
+@command
+def sessions(*, revoke: str = "", json: bool = False) -> None:
+    """List the devices that are signed in, or end one of them.
+
+    --revoke ID  end this session (the beginning of its id will do)
+    --json  print the API's objects, one a line
+    """
+    api = SignedIn()
+    found = list(api.items("/auth/sessions"))
+    if revoke:
+        session = lookup.by_id(found, revoke, "session", "nebula sessions")
+        api.send("DELETE", f"/auth/sessions/{session['id']}")
+        output.say(f"The session {lookup.short_id(session)} has ended.")
+    elif json:
+        output.print_all(found)
+    else:
+        rows = [
+            (
+                lookup.short_id(session),
+                formats.age(session.get("created_at")),
+                formats.age(session.get("last_used_at")),
+                session.get("address") or "",
+                (session.get("user_agent") or "") + (" (this one)" if session.get("current") else ""),
+            )
+            for session in found
+        ]
+        output.print_table(("ID", "BEGAN", "USED", "ADDRESS", "DEVICE"), rows)
+
+
+def _remembered(keyring: Keyring) -> str:
+    try:
+        return keyring.server()
+    except CliError:
+        return kept.DEFAULT_SERVER  # signing in replaces a damaged file
+
+
+def _end_session(keyring: Keyring, session_id: str) -> None:
+    """End the session that this machine had before, so that each device is one."""
+    with suppress(CliError):
+        SignedIn(keyring).send("DELETE", f"/auth/sessions/{session_id}")

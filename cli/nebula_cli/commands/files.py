@@ -1,0 +1,220 @@
+"""Files: list, look, rename, remove, restore."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from nebula_cli import formats, lookup, output, shapes
+from nebula_cli.errors import CliError, Refused
+from nebula_cli.signed_in import PAGE, SignedIn
+from nebula_cli.words import command
+
+TITLES = ("SIZE", "AGE", "STATE", "LENGTH", "PICTURE", "NAME")
+
+
+@command
+def ls(pattern: str = "", *, limit: str = "", json: bool = False) -> None:
+    """List the files, the newest first.
+
+    PATTERN is a part of the name, or a pattern with * and ? for the whole of it (in quotes).
+
+    --limit N  show so many at most
+    --json  print the API's objects, one a line
+    """
+    most = formats.count("--limit", limit) if limit else None
+    api = SignedIn()
+    found = islice(_matching(api, pattern, most), most)
+    if json:
+        output.print_all(found)
+    elif not _print_files(found):
+        hint = "see all: nebula ls" if pattern else "bring some: nebula upload PATH"
+        output.say(f"No files{' like that' if pattern else ''}; {hint}")
+
+
+@command
+def info(name: str, *, json: bool = False) -> None:
+    """Show all that is known of a file: its ids, film, representations, and the work on it.
+
+    NAME is a file's name, a unique part of it, or its id.
+
+    --json  print the API's object
+    """
+    api = SignedIn()
+    found = lookup.file_anywhere(api, name)
+    if json:
+        output.print_json(found)
+        return
+    for title, value in _facts(found):
+        output.data(f"{title + ':':<12} {output.clean(value)}")
+    for line in [*_renditions(found), *_jobs(found)]:
+        output.data(line)
+
+
+@command
+def rename(name: str, new_name: str, *, json: bool = False) -> None:
+    """Give a file another name. A name is a path: Films/Summer.mkv.
+
+    NAME is a file's name, a unique part of it, or its id.
+
+    --json  print the API's object
+    """
+    api = SignedIn()
+    found = lookup.file(api, name)
+    changed = api.send("PATCH", f"/files/{found['id']}", {"name": new_name})
+    if json:
+        output.print_json(changed)
+    output.say(f"{output.typed(found['name'])} is now {output.typed(changed.get('name', new_name))}")
+
+
+@command
+def rm(name: str, *, now: bool = False) -> None:
+    """Move a file to the trash, where it stays for 30 days.
+
+    NAME is a file's name, a unique part of it, or its id.
+
+    --now  free its room at once instead: it cannot be brought back
+    """
+    api = SignedIn()
+    found = lookup.file_anywhere(api, name) if now else lookup.file(api, name)
+    shown = output.typed(found["name"])
+    if found.get("deleted_at") and not now:
+        output.say(f"{shown} is in the trash already; to free its room: nebula rm {found['id']} --now")
+        return
+    if not found.get("deleted_at"):
+        api.send("DELETE", f"/files/{found['id']}")
+    if now:
+        api.send("DELETE", f"/files/{found['id']}")
+        output.say(f"{shown} is gone.")
+    else:
+        output.say(f"{shown} is in the trash for 30 days; to have it back: nebula restore {shown}")
+
+
+@command
+def trash(*, empty: bool = False, json: bool = False) -> None:
+    """List what is in the trash, or empty it.
+
+    --empty  free the room of this account's files in it at once: they cannot be brought back
+    --json  print the API's objects, one a line
+    """
+    api = SignedIn()
+    found = api.items("/files", {"trashed": "true"})
+    if empty:
+        _empty(api, list(found))
+    elif json:
+        output.print_all(found)
+    elif not _print_files(found):
+        output.say("The trash is empty.")
+
+
+@command
+def restore(name: str, *, json: bool = False) -> None:
+    """Take a file out of the trash.
+
+    NAME is a file's name, a unique part of it, or its id.
+
+    --json  print the API's object
+    """
+    api = SignedIn()
+    found = lookup.file(api, name, trashed=True)
+    restored = api.send("POST", f"/files/{found['id']}/restore")
+    if json:
+        output.print_json(restored)
+    output.say(f"{output.typed(found['name'])} is back.")
+
+
+def _matching(api: SignedIn, pattern: str, most: int | None) -> Iterator[dict[str, Any]]:
+    literal = max(re.split(r"[*?]+", pattern), key=len)
+    # Brackets are ordinary characters in names: only * and ? mean something.
+    glob = re.compile(fnmatch.translate(pattern.replace("[", "[[]")), re.IGNORECASE)
+    is_glob = literal != pattern
+    page = PAGE if is_glob or most is None else min(PAGE, most)
+    for file in api.items("/files", {"q": literal} if literal else {}, page=page):
+        if not is_glob or glob.match(file["name"]) or pattern in file["name"]:
+            yield file
+
+
+def _print_files(files: Iterable[dict[str, Any]]) -> bool:
+    """Print a table a page at a time, so that a long listing begins at once; return whether there was any."""
+    remaining = iter(files)
+    titles = True
+    while page := list(islice(remaining, PAGE)):
+        lines = output.table(TITLES, [_row(file) for file in page], shapes.STATE_COLOURS)
+        for line in lines if titles else lines[1:]:
+            output.data(line)
+        titles = False
+    return not titles
+
+
+def _row(file: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        formats.size(file.get("size_bytes") or 0),
+        formats.age(file.get("created_at")),
+        shapes.state(file),
+        formats.duration(file.get("duration_s")),
+        shapes.picture(file),
+        str(file.get("name", "")),
+    )
+
+
+def _facts(file: dict[str, Any]) -> list[tuple[str, str]]:
+    facts = [
+        ("name", str(file["name"])),
+        ("id", str(file["id"])),
+        ("size", f"{formats.size(file.get('size_bytes') or 0)} ({file.get('size_bytes')} bytes)"),
+        ("sha256", str(file.get("sha256") or "")),
+        ("type", str(file.get("media_type") or "")),
+        ("state", shapes.state(file)),
+        ("seen by", "the household" if file.get("visibility") == "household" else "its account and the owner"),
+        ("account", str(file.get("account") or "")),
+        ("stored", formats.local_time(file.get("created_at"))),
+        ("in trash", formats.local_time(file.get("deleted_at"))),
+        ("length", formats.duration(file.get("duration_s"))),
+        ("picture", shapes.picture(file)),
+    ]
+    return [(title, value) for title, value in facts if value]
+
+
+def _renditions(file: dict[str, Any]) -> list[str]:
+    rows = [
+        (str(made.get("rung", "")), shapes.picture(made), formats.size(made.get("size_bytes") or 0), str(made["id"]))
+        for made in file.get("renditions") or []
+    ]
+    return ["", *output.table(("RENDITION", "PICTURE", "SIZE", "ID"), rows)] if rows else []
+
+
+def _jobs(file: dict[str, Any]) -> list[str]:
+    lines = []
+    for job in file.get("jobs") or []:
+        standing = " ".join(part for part in (str(job.get("state", "")), shapes.job_progress(job)) if part)
+        lines.append(f"job {lookup.short_id(job)} {shapes.what(job)}: {standing}")
+        lines += [f"  {reason}" for reason in job.get("plan_reasons") or []]
+        if job.get("warning"):
+            lines.append(f"  warning: {job['warning']}")
+        if job.get("state") == "failed":
+            lines.append(f"  {job.get('error') or 'no reason given'}; try again: nebula retry {lookup.short_id(job)}")
+    return ["", *(output.clean(line) for line in lines)] if lines else []
+
+
+def _empty(api: SignedIn, found: list[dict[str, Any]]) -> None:
+    # The owner sees everybody's trash; emptying it is each account's own business.
+    files = [file for file in found if file.get("account") == api.username]
+    if len(files) < len(found):
+        output.say(
+            f"{len(found) - len(files)} files of other accounts stay; to free the room of one: nebula rm ID --now"
+        )
+    kept, freed = 0, 0
+    for file in files:
+        try:
+            api.send("DELETE", f"/files/{file['id']}")
+        except Refused as error:
+            kept += 1
+            output.say(f"{output.typed(file['name'])} stays: {error}")
+        else:
+            freed += 1
+    output.say(f"{freed} file{'' if freed == 1 else 's'} gone from the trash.")
+    if kept:
+        raise CliError(f"{kept} of {len(files)} stay in the trash; see them: nebula trash")

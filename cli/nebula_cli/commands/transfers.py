@@ -1,0 +1,90 @@
+"""Bringing files to the server and fetching them."""
+
+from __future__ import annotations
+
+from nebula_cli import downloading, lookup, output
+from nebula_cli.downloading import Download
+from nebula_cli.errors import CliError, Interrupted, SignInAgain, Unreachable, UsageError
+from nebula_cli.signed_in import SignedIn
+from nebula_cli.sources import Source
+from nebula_cli.uploading import Outcome, Upload
+from nebula_cli.words import command
+
+
+@command
+def upload(*paths: str, to: str = "", private: bool = False, json: bool = False) -> int:
+    """Bring files to the server; what it has already is skipped.
+
+    An upload that was broken off, by whatever, goes on where it stopped when the same command is typed again.
+    The server checks the SHA-256 of what arrived.
+
+    --to FOLDER  put them into this folder: FOLDER/name
+    --private  only this account and the owner see them, else the household does
+    --json  print the API's objects, one a line
+    """
+    if not paths:
+        raise UsageError("upload needs PATH...; see nebula upload --help.")
+    sources = [Source(path) for path in paths]  # all of them are looked at before the first byte goes
+    api = SignedIn()
+    failures = 0
+    for source in sources:
+        try:
+            outcome = _uploaded(api, source, to, private)
+        except (SignInAgain, Unreachable, Interrupted):
+            raise
+        except CliError as error:
+            if len(sources) == 1:
+                raise
+            failures += 1
+            output.say(f"nebula: {error}")
+        else:
+            _tell(outcome, json)
+    return 1 if failures else 0
+
+
+@command
+def download(name: str, *, to: str = "") -> None:
+    """Fetch a file as it was brought, into this directory or where --to says.
+
+    A download that was broken off goes on where it stopped (in NAME.part). Nothing that is there is overwritten.
+    NAME is a file's name, a unique part of it, or its id.
+
+    --to PATH  write to this path or into this directory; - is stdout
+    """
+    api = SignedIn()
+    file = lookup.file_anywhere(api, name)
+    if to == "-":
+        Download(api, file).to_stdout()
+        return
+    target = downloading.target_path(file["name"], to)
+    try:
+        fetched = Download(api, file).to_path(target)
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped; to go on, type it again: nebula download {output.typed(name)}") from None
+    output.say(f"{output.typed(str(target))} {'is here and checked.' if fetched else 'was here already.'}")
+
+
+def _uploaded(api: SignedIn, source: Source, folder: str, private: bool) -> Outcome:
+    try:
+        return Upload(api, source, source.name_in(folder), private=private).run()
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped; to go on where it stopped, type it again: {_again(source)}") from None
+    except Unreachable as error:
+        raise Unreachable(f"{error}; then go on where it stopped: {_again(source)}") from error
+
+
+def _again(source: Source) -> str:
+    return f"nebula upload {output.typed(source.typed)}"
+
+
+def _tell(outcome: Outcome, json: bool) -> None:
+    file = outcome.file
+    if json:
+        output.print_json(file)
+    shown = f"{output.typed(file['name'])} ({file['id']})"
+    if outcome.skipped:
+        output.say(f"{shown} was there already.")
+    elif file.get("state") == "processing":
+        output.say(f"{shown} is stored, and being made playable: nebula jobs --follow")
+    else:
+        output.say(f"{shown} is stored.")

@@ -1,0 +1,163 @@
+"""The server's work: jobs with their progress and reasons, and how the machine is."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+from nebula_cli import following, formats, lookup, output, shapes
+from nebula_cli.signed_in import SignedIn
+from nebula_cli.words import command
+
+SHOWN = 50
+
+
+@command
+def jobs(*, follow: bool = False, limit: str = "", json: bool = False) -> None:
+    """List the work on films, the newest first.
+
+    --follow  show the running work live, until it is done or Ctrl-C
+    --limit N  show so many at most (50)
+    --json  print the API's objects, one a line
+    """
+    most = formats.count("--limit", limit) if limit else SHOWN
+    api = SignedIn()
+    if follow:
+        following.follow(api, json=json)
+        return
+    found = list(islice(api.items("/jobs", page=min(most, SHOWN)), most))
+    if json:
+        output.print_all(found)
+    elif found:
+        names = following.Names(api)
+        output.print_table(following.TITLES, [following.row(job, names) for job in found], shapes.STATE_COLOURS)
+    else:
+        output.say("No work yet; bring a film: nebula upload PATH")
+
+
+@command
+def job(job_id: str, *, log: bool = False, json: bool = False) -> None:
+    """Show one job: how far it is, where it runs, its exact command, why it failed.
+
+    ID is the job's id or the beginning of it.
+
+    --log  print the end of ffmpeg's own log too
+    --json  print the API's object
+    """
+    api = SignedIn()
+    found = lookup.job(api, job_id)
+    if json:
+        output.print_json(found)
+        return
+    for title, value in _facts(found, following.Names(api)):
+        output.data(f"{title + ':':<12} {output.clean(value)}")
+    if log:
+        _print_log(found)
+
+
+@command
+def retry(job_id: str, *, json: bool = False) -> None:
+    """Start a job anew that failed or was cancelled.
+
+    ID is the job's id or the beginning of it.
+
+    --json  print the API's object
+    """
+    api = SignedIn()
+    found = lookup.job(api, job_id)
+    _tell(
+        api.send("POST", f"/jobs/{found['id']}/retry"), "waits for a worker again; see it: nebula jobs --follow", json
+    )
+
+
+@command
+def cancel(job_id: str, *, json: bool = False) -> None:
+    """Stop a job. The original stays; to start the job anew: nebula retry ID.
+
+    ID is the job's id or the beginning of it.
+
+    --json  print the API's object
+    """
+    api = SignedIn()
+    found = lookup.job(api, job_id)
+    _tell(api.send("POST", f"/jobs/{found['id']}/cancel"), "is cancelled.", json)
+
+
+@command
+def status(*, json: bool = False) -> None:
+    """Show how the server is: its services, room, queue, and who is watching.
+
+    --json  print the API's object
+    """
+    api = SignedIn()
+    found = api.get("/status")
+    if json:
+        output.print_json(found)
+        return
+    output.data(f"{'server:':<12} {api.server.url}, version {output.clean(str(found.get('version', '?')))}")
+    for title, value in _condition(found):
+        output.data(f"{title + ':':<12} {value}")
+
+
+def _tell(changed: dict[str, Any], what: str, json: bool) -> None:
+    if json:
+        output.print_json(changed)
+    output.say(f"The job {lookup.short_id(changed)} {what}")
+
+
+def _print_log(found: dict[str, Any]) -> None:
+    log = str(found.get("log") or "")
+    if not log:
+        output.say("The job has no log.")
+        return
+    output.data("log:")
+    for line in log.splitlines():
+        output.data(f"  {output.clean(line)}")
+
+
+def _facts(found: dict[str, Any], names: following.Names) -> list[tuple[str, str]]:
+    chunks = f"{found.get('chunks_done')} of {found['chunks_total']}" if found.get("chunks_total") else ""
+    repeated = f", {found['chunks_repeated']} repeated" if found.get("chunks_repeated") else ""
+    facts = [
+        ("id", str(found["id"])),
+        ("file", names.of(found)),
+        ("makes", shapes.what(found)),
+        ("state", str(found.get("state", ""))),
+        ("progress", shapes.job_progress(found)),
+        ("speed", shapes.speed(found)),
+        ("left", shapes.eta(found)),
+        ("node", str(found.get("node") or "")),
+        ("attempt", str(found.get("attempt") or "")),
+        ("chunks", chunks + repeated),
+        ("created", formats.local_time(found.get("created_at"))),
+        ("started", formats.local_time(found.get("started_at"))),
+        ("finished", formats.local_time(found.get("finished_at"))),
+        *(("because", str(reason)) for reason in found.get("plan_reasons") or []),
+        ("command", str(found.get("command") or "")),
+        ("warning", str(found.get("warning") or "")),
+        ("error", str(found.get("error") or "")),
+    ]
+    if found.get("state") in {"failed", "cancelled"}:
+        facts.append(("try again", f"nebula retry {lookup.short_id(found)}"))
+    return [(title, value) for title, value in facts if value]
+
+
+def _condition(found: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = [
+        (str(name), output.painted(output.clean(str(state)), shapes.STATE_COLOURS.get(str(state), "")))
+        for name, state in (found.get("services") or {}).items()
+    ]
+    disk = found.get("disk") or {}
+    if disk.get("total_bytes") is not None:
+        room = f"{formats.size(disk.get('free_bytes') or 0)} free of {formats.size(disk['total_bytes'])}"
+        lines.append(("disk", room))
+    lines += [("files", _counts(found.get("files") or {}))]
+    lines += [("stored", formats.size(found.get("stored_bytes") or 0))]
+    lines += [(f"{name} jobs", _counts(states)) for name, states in (found.get("queue") or {}).items()]
+    lines += [(name, str(found[name])) for name in ("uploads", "streams", "nodes") if name in found]
+    return lines
+
+
+def _counts(numbers: dict[str, Any]) -> str:
+    parts = [f"{number} {output.clean(str(state))}" for state, number in numbers.items() if number]
+    return ", ".join(parts) or "none"

@@ -1,0 +1,152 @@
+"""Jobs as they go: a table that refreshes in place on a terminal, a line for each change elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from nebula_cli import lookup, output, shapes
+from nebula_cli.errors import CliError, NotFound
+from nebula_cli.patience import Patience
+from nebula_cli.signed_in import SignedIn
+
+TITLES = ("ID", "STATE", "DONE", "SPEED", "LEFT", "NODE", "MAKES", "FILE")
+POLL_S = 1.0
+WATCHED = 40
+STEP = 10  # percent between two lines where nothing can be written over
+
+
+class Names:
+    """The names of files by their ids, each asked for once."""
+
+    def __init__(self, api: SignedIn) -> None:
+        self._api = api
+        self._known: dict[str, str] = {}
+
+    def of(self, job: dict[str, Any]) -> str:
+        """Return the name of a job's file; its id where that is all there is."""
+        file_id = str(job.get("file_id") or "")
+        if file_id and file_id not in self._known:
+            try:
+                self._known[file_id] = str(self._api.get(f"/files/{file_id}")["name"])
+            except NotFound:
+                self._known[file_id] = file_id
+        return self._known.get(file_id, "")
+
+
+def row(job: dict[str, Any], names: Names) -> tuple[str, ...]:
+    """Return a job's line of the table."""
+    return (
+        lookup.short_id(job),
+        str(job.get("state", "")),
+        shapes.job_progress(job),
+        shapes.speed(job),
+        shapes.eta(job),
+        str(job.get("node") or ""),
+        shapes.what(job),
+        names.of(job),
+    )
+
+
+def follow(api: SignedIn, *, json: bool) -> None:
+    """Show the live jobs until none is left."""
+    watch = Watch(api)
+    view = _Json() if json else _Table(api) if output.is_terminal(sys.stdout) else _Lines(api)
+    patience = Patience(output.say)
+    while True:
+        try:
+            changed = watch.look()
+            patience.got_on()
+        except CliError as error:
+            patience.wait(error)
+            continue
+        if changed:
+            view.show(watch.jobs)
+        if not watch.is_live:
+            break
+        time.sleep(POLL_S)
+    if not watch.jobs:
+        output.say("Nothing is being worked on; what there was: nebula jobs")
+
+
+class Watch:
+    """The jobs that are live, and how those ended that were."""
+
+    def __init__(self, api: SignedIn) -> None:
+        self._api = api
+        self._etag = ""
+        self._live: list[dict[str, Any]] = []
+        self._ended: dict[str, dict[str, Any]] = {}
+
+    @property
+    def jobs(self) -> list[dict[str, Any]]:
+        """What is watched: first what has ended, then what is live."""
+        return [*self._ended.values(), *self._live]
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is anything to wait for."""
+        return bool(self._live)
+
+    def look(self) -> bool:
+        """Ask the server; return whether anything changed."""
+        headers = {"If-None-Match": self._etag} if self._etag else {}
+        query = {"live": "true", "limit": str(WATCHED)}
+        answer = self._api.request("GET", "/jobs", query=query, headers=headers)
+        if answer.status == 304:
+            return False
+        live = answer.json().get("items", [])
+        still = {job["id"] for job in live}
+        for job in self._live:
+            if job["id"] not in still:
+                self._ended[job["id"]] = self._api.get(f"/jobs/{job['id']}")
+        # A retried job is live again.
+        self._ended = {job_id: job for job_id, job in self._ended.items() if job_id not in still}
+        self._live = live
+        self._etag = answer.headers.get("ETag", "")
+        return True
+
+
+class _Json:
+    def show(self, jobs: list[dict[str, Any]]) -> None:
+        output.print_all(jobs)
+        sys.stdout.flush()
+
+
+class _Table:
+    def __init__(self, api: SignedIn) -> None:
+        self._names = Names(api)
+        self._height = 0
+
+    def show(self, jobs: list[dict[str, Any]]) -> None:
+        if not jobs:
+            return
+        # Lines that the terminal would break, or that do not fit its height, could not be written over.
+        columns, rows = _terminal_size()
+        shown = jobs[-max(rows - 3, 1) :]
+        lines = output.table(TITLES, [row(job, self._names) for job in shown])
+        up = f"\x1b[{self._height}A" if self._height else ""
+        sys.stdout.write(up + "".join(f"\x1b[2K{output.cut(line, columns - 1)}\n" for line in lines) + "\x1b[J")
+        sys.stdout.flush()
+        self._height = len(lines)
+
+
+class _Lines:
+    def __init__(self, api: SignedIn) -> None:
+        self._names = Names(api)
+        self._said: dict[str, tuple[str, int]] = {}
+
+    def show(self, jobs: list[dict[str, Any]]) -> None:
+        for job in jobs:
+            now = (str(job.get("state")), int(100 * (job.get("progress") or 0)) // STEP)
+            if self._said.get(job["id"]) != now:
+                self._said[job["id"]] = now
+                output.data("  ".join(output.clean(cell) for cell in row(job, self._names) if cell))
+        sys.stdout.flush()
+
+
+def _terminal_size() -> tuple[int, int]:
+    import shutil  # only here, and slow to import
+
+    return shutil.get_terminal_size()

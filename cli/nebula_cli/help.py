@@ -1,0 +1,68 @@
+"""Help: the table of commands, and a command's usage with its docstring. Its words are the functions' own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from nebula_cli import words
+from nebula_cli.table import GROUPS, MODULES
+
+INTRODUCTION = """\
+usage: nebula COMMAND [WORD...] [--option...]
+
+Your files and films on your own machine."""
+
+CLOSING = """\
+nebula COMMAND --help says more, nebula --version the version.
+Exit codes: 0 done, 1 failed, 2 usage, 3 unreachable, 4 sign in again, 5 not found, 130 interrupted."""
+
+
+def function_of(name: str) -> Callable[..., words.Plan]:
+    """Import the module of a command and return its function."""
+    found: Callable[..., words.Plan] = getattr(import_module(f"nebula_cli.commands.{MODULES[name]}"), name)
+    return found
+
+
+def overview() -> str:
+    """Return the table of commands."""
+    lines = [INTRODUCTION]
+    for title, names in GROUPS.values():
+        lines += ["", f"{title}:"]
+        lines += [f"  {name:<11} {summary(function_of(name))}" for name in names]
+    return "\n".join([*lines, "", CLOSING])
+
+
+def of_command(name: str) -> str:
+    """Return a command's usage line and its docstring."""
+    function = function_of(name)
+    return f"usage: {usage(name, function)}\n\n{_docstring(function)}"
+
+
+def usage(name: str, function: Callable[..., Any]) -> str:
+    """Return how the command is typed."""
+    parts = [words.metavar(parameter) for parameter in words.positionals(function)]
+    told = option_lines(function)
+    parts += [f"[{told[option][0]}]" for option in words.options(function)]
+    return " ".join(["nebula", name, *parts])
+
+
+def option_lines(function: Callable[..., Any]) -> dict[str, tuple[str, str]]:
+    """Return what the docstring says of each option: how it is typed, and what it does.
+
+    The form is "--to FOLDER  put it there": two spaces part the two.
+    """
+    lines = [line.strip() for line in _docstring(function).splitlines() if line.lstrip().startswith("--")]
+    found = [line.partition("  ") for line in lines]
+    return {typed.split(" ")[0]: (typed, told.strip()) for typed, _, told in found}
+
+
+def summary(function: Callable[..., Any]) -> str:
+    """Return a command's one line."""
+    return _docstring(function).splitlines()[0]
+
+
+def _docstring(function: Callable[..., Any]) -> str:
+    return inspect.getdoc(function) or ""

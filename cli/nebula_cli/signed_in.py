@@ -1,0 +1,131 @@
+"""Requests of an account: a fresh access token on each, renewed under a lock that all processes of this user share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import urllib3
+
+from nebula_cli import credentials as kept
+from nebula_cli.client import V1, Answer, Server, checked, problem, server_url
+from nebula_cli.credentials import Credentials, Keyring
+from nebula_cli.errors import SignInAgain
+
+PAGE = 200
+MAX_PAGES = 100_000
+
+
+class SignedIn:
+    """The API as the signed-in account sees it. Paths are those below /api/v1."""
+
+    def __init__(self, keyring: Keyring | None = None) -> None:
+        self.keyring = keyring or Keyring()
+        self.server = Server(server_url(self.keyring.server()))
+        self._credentials = self.keyring.get(self.server.url)
+
+    @property
+    def username(self) -> str:
+        """Who is signed in."""
+        return self._credentials.username
+
+    @property
+    def session_id(self) -> str:
+        """This device's session."""
+        return self._credentials.session_id
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Return the object at `path`."""
+        return self.request("GET", path, query=query).json()
+
+    def send(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """Send a JSON body; return the answer's object, empty where it has none."""
+        answer = self.request(method, path, json_body=body)
+        return answer.json() if answer.body else {}
+
+    def items(self, path: str, query: Mapping[str, str] | None = None, *, page: int = PAGE) -> Iterator[dict[str, Any]]:
+        """Go through a listing, page after page."""
+        asked = {**(query or {}), "limit": str(page)}
+        for _ in range(MAX_PAGES):
+            listing = self.get(path, asked)
+            yield from listing.get("items", [])
+            cursor = listing.get("next_cursor")
+            if not cursor:
+                return
+            asked["cursor"] = str(cursor)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        json_body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send a request; a refused access token is renewed once. Raises what the answer's problem means."""
+        for attempt in (1, 2):
+            token = self.access_token()
+            answer = self.server.request(
+                method, V1 + path, query=query, json_body=json_body, headers={**(headers or {}), **_bearer(token)}
+            )
+            if answer.status != 401 or attempt == 2:
+                break
+            self.renew(token)
+        return checked(answer, self.server)
+
+    def send_once(
+        self, method: str, path: str, headers: Mapping[str, str], body: Iterable[bytes] | None = None
+    ) -> Answer:
+        """Send a body that cannot be sent again; return the answer, whatever its status. `path` is absolute."""
+        sent = {**headers, **_bearer(self.access_token())}
+        return self.server.request(method, path, headers=sent, body=body)
+
+    def stream(self, path: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        """GET a body to be read piece by piece; a refused access token is renewed once."""
+        token = self.access_token()
+        response = self.server.stream(V1 + path, {**headers, **_bearer(token)})
+        if response.status == 401:
+            response.drain_conn()
+            response = self.server.stream(V1 + path, {**headers, **_bearer(self.renew(token))})
+        return response
+
+    def access_token(self) -> str:
+        """Return a token that is good for the next request."""
+        if not self._credentials.is_fresh():
+            return self.renew(self._credentials.access_token)
+        return self._credentials.access_token
+
+    def renew(self, spent: str) -> str:
+        """Return an access token other than `spent`: the one that another process got, or a new one.
+
+        Raises SignInAgain where the server ended the session. Whatever else goes wrong leaves the credentials alone: a
+        refresh whose answer was lost can be sent again.
+        """
+        with self.keyring.locked():
+            found = self.keyring.get(self.server.url)
+            if found.access_token == spent or not found.is_fresh():
+                found = self._refreshed(found)
+            self._credentials = found
+        return found.access_token
+
+    def _refreshed(self, old: Credentials) -> Credentials:
+        answer = self.server.request("POST", f"{V1}/auth/refresh", json_body={"refresh_token": old.refresh_token})
+        if answer.status in {401, 403} and "json" in answer.headers.get("Content-Type", ""):
+            self.keyring.drop(self.server.url)
+            raise SignInAgain(f"The session has ended; sign in again: {kept.login_command(self.server.url)}")
+        if answer.status >= 400:
+            raise problem(answer, self.server)
+        new = kept.from_tokens(old.username, answer.json())
+        self.keyring.store(self.server.url, new)
+        return new
+
+
+def forget(keyring: Keyring, server: str) -> None:
+    """Drop the session of this machine."""
+    with keyring.locked():
+        keyring.drop(server)
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}

@@ -1,0 +1,93 @@
+"""Local files that are uploaded: read in pieces, digested, and watched for changes underneath."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from io import FileIO
+from pathlib import Path
+
+from nebula_cli import output
+from nebula_cli.errors import CliError, UsageError
+
+DIGEST_READ = 1 << 20
+SEND_READ = 256 * 1024
+
+
+class Changed(CliError):
+    """The file is not the one that the upload began with."""
+
+
+class Source:
+    """One regular file as it was when the command started."""
+
+    def __init__(self, typed: str) -> None:
+        self.path = Path(typed).absolute()
+        self.typed = typed
+        found = _standing(self.path, typed)
+        self.size = found.st_size
+        self.modified_ns = found.st_mtime_ns
+
+    def name_in(self, folder: str) -> str:
+        """Return what the file is to be called: its own name, in a folder where one is given."""
+        name = os.path.basename(os.path.normpath(self.typed))
+        return f"{folder.rstrip('/')}/{name}" if folder else name
+
+    def digest(self, read: Callable[[int], None]) -> str:
+        """Return the SHA-256 in hex; `read` hears of each piece's size. Raises Changed."""
+        digest = hashlib.sha256()
+        with self.path.open("rb", buffering=0) as file:
+            while piece := file.read(DIGEST_READ):
+                digest.update(piece)
+                read(len(piece))
+        self.check_unchanged()
+        return digest.hexdigest()
+
+    def pieces(self, offset: int, length: int, sent: Callable[[int], None]) -> Iterator[bytes]:
+        """Yield `length` bytes from `offset`; `sent` hears of each piece once the next is asked for. Raises Changed."""
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            while length > 0:
+                piece = self._read(file, min(SEND_READ, length))
+                yield piece
+                length -= len(piece)
+                sent(len(piece))
+
+    def check_unchanged(self) -> None:
+        """Raise Changed where size or time of the file are no longer those of the start."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            raise self._changed() from None
+        if (found.st_size, found.st_mtime_ns) != (self.size, self.modified_ns):
+            raise self._changed()
+
+    def _read(self, file: FileIO, most: int) -> bytes:
+        try:
+            piece = file.read(most)
+        except OSError as error:  # as it is, it would be taken for the connection's
+            raise CliError(f"Cannot read {output.typed(self.typed)}: {error.strerror}.") from error
+        if not piece:
+            raise self._changed()
+        return piece
+
+    def _changed(self) -> Changed:
+        shown = output.typed(self.typed)
+        return Changed(f"{shown} changed while it was being uploaded; when it is complete: nebula upload {shown}")
+
+
+def _standing(path: Path, typed: str) -> os.stat_result:
+    shown = output.clean(typed)
+    try:
+        found = path.stat()
+        if stat.S_ISREG(found.st_mode):
+            path.open("rb").close()
+            return found
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"Cannot read {shown!r}: {why}. Nothing was uploaded.") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise UsageError(f"{shown!r} is a directory; name the files in it. Nothing was uploaded.")
+    raise UsageError(f"{shown!r} is no regular file. Nothing was uploaded.")

@@ -1,0 +1,14 @@
+"""The commands: each name, the module that holds its function, in the order in which help shows them."""
+
+from __future__ import annotations
+
+GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "accounts": ("Signing in", ("ping", "login", "logout", "whoami", "passwd", "sessions")),
+    "transfers": ("Bringing and fetching", ("upload", "download")),
+    "files": ("Files", ("ls", "info", "rename", "rm", "trash", "restore")),
+    "playing": ("Watching", ("play", "link", "links")),
+    "work": ("Work and the server", ("jobs", "job", "retry", "cancel", "status")),
+    "shell": ("The shell", ("completion",)),
+}
+
+MODULES: dict[str, str] = {name: module for module, (_, names) in GROUPS.items() for name in names}

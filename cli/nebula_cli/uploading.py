@@ -1,0 +1,229 @@
+"""One upload from start to file: skip what is there, send the rest in pieces, go on after anything that broke it off.
+
+What a second run needs to go on (the upload's path at the server, the file's size, time and digest) is in the state
+directory from before the first byte until the file is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from nebula_cli import output, state, tus
+from nebula_cli.errors import CliError, Refused
+from nebula_cli.patience import Patience
+from nebula_cli.progress import Bar
+from nebula_cli.signed_in import SignedIn
+from nebula_cli.sources import Source
+
+PIECE = 64 << 20
+VERIFY_S = 3600.0
+# The server forgets unfinished uploads after 7 days.
+NOTE_LIFE_S = 8 * 86400
+MAX_ROUNDS = 1_000_000
+OUR_FAULT = frozenset({400, 460})
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a second run must know."""
+
+    path: str
+    size: int
+    modified_ns: int
+    sha256: str
+    upload: str = ""  # its path at the server; empty before it was created
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The file, and whether its bytes were there already."""
+
+    file: dict[str, Any]
+    skipped: bool
+
+
+class Upload:
+    """Brings one local file to the account under `name`."""
+
+    def __init__(self, api: SignedIn, source: Source, name: str, *, private: bool) -> None:
+        self._api, self._source, self._name, self._private = api, source, name, private
+        self._notes = Notes(api, source, name)
+
+    def run(self) -> Outcome:
+        """Do it. May be called again in another process after anything; raises CliError."""
+        with self._notes.locked():
+            digest = self._digest()
+            existing = self._existing(digest)
+            if existing is not None:
+                self._notes.remove()
+                return Outcome(existing, skipped=True)
+            file_id = self._sent(digest)
+            self._notes.remove()
+        return Outcome(self._api.get(f"/files/{file_id}"), skipped=False)
+
+    def _digest(self) -> str:
+        note = self._notes.read()
+        if note is not None:
+            return note.sha256
+        with Bar(f"reading {self._name}", self._source.size) as bar:
+            bar.start(0)
+            digest = self._source.digest(bar.add)
+        self._notes.write(self._note(digest))
+        return digest
+
+    def _existing(self, digest: str) -> dict[str, Any] | None:
+        """Return the account's file of this name and digest: out of the trash, private where that was asked for."""
+        for trashed in ("false", "true"):
+            for file in self._api.items("/files", {"sha256": digest, "trashed": trashed}):
+                if file["name"] == self._name and file.get("account") == self._api.username:
+                    return self._as_asked(file)
+        return None
+
+    def _as_asked(self, file: dict[str, Any]) -> dict[str, Any]:
+        path = f"/files/{file['id']}"
+        if file.get("deleted_at"):
+            file = self._api.send("POST", f"{path}/restore")
+        if self._private and file.get("visibility") != "private":
+            file = self._api.send("PATCH", path, {"visibility": "private"})
+        return file
+
+    def _sent(self, digest: str) -> str:
+        with Bar(self._name, self._source.size) as bar:
+            patience = Patience(bar.say)
+            for _ in range(MAX_ROUNDS):
+                try:
+                    standing = self._caught_up(digest, bar, patience)
+                    return self._file_id(standing)
+                except tus.Gone:
+                    # It expired, or the server started anew: begin again, but not for ever.
+                    self._notes.write(self._note(digest))
+                    patience.wait(Refused("The server lost the upload", code="gone", status=503, retry_after_s=0))
+                except CliError as error:
+                    self._give_up_on(error)
+                    patience.wait(error)
+        raise CliError(f"{output.typed(self._source.typed)} could not be uploaded.")
+
+    def _caught_up(self, digest: str, bar: Bar, patience: Patience) -> tus.Standing:
+        """Send what is missing; return the standing when every byte is there."""
+        path = self._upload_path(digest)
+        standing = tus.ask(self._api, path)
+        bar.start(standing.offset)
+        while standing.offset < self._source.size:
+            self._source.check_unchanged()
+            length = min(PIECE, self._source.size - standing.offset)
+            pieces = self._source.pieces(standing.offset, length, bar.add)
+            before, standing = standing, tus.send(self._api, path, standing.offset, length, pieces)
+            if standing.offset > before.offset:
+                patience.got_on()
+            bar.at(standing.offset)
+        return self._settled(path, standing)
+
+    def _settled(self, path: str, standing: tus.Standing) -> tus.Standing:
+        """Wait until the server has checked the digest."""
+        deadline = time.monotonic() + VERIFY_S
+        while standing.file_id is None and not standing.error:
+            if time.monotonic() > deadline:
+                raise CliError(f"The server is still checking {self._shown()}; look later: nebula ls")
+            time.sleep(0.2)
+            standing = tus.ask(self._api, path)
+            if standing.offset < self._source.size:
+                raise Refused("The server lost a part of the upload", code="lost", status=503, retry_after_s=0)
+        return standing
+
+    def _file_id(self, standing: tus.Standing) -> str:
+        if standing.file_id is None:
+            self._notes.remove()
+            raise CliError(f"{self._shown()} was not stored: {standing.error}")
+        return standing.file_id
+
+    def _upload_path(self, digest: str) -> str:
+        note = self._notes.read()
+        if note is not None and note.upload:
+            return note.upload
+        path = tus.create(self._api, self._source.size, self._metadata(digest))
+        self._notes.write(self._note(digest, path))
+        return path
+
+    def _metadata(self, digest: str) -> dict[str, str]:
+        # No filetype: the server tells it from the name, the same on every client.
+        return {
+            "filename": self._name,
+            "sha256": digest,
+            "visibility": "private" if self._private else "household",
+        }
+
+    def _give_up_on(self, error: CliError) -> None:
+        """Drop what cannot be gone on with: a file that changed, bytes that the server found to be others."""
+        note = self._notes.read()
+        changed = isinstance(error, Refused) and error.status in OUR_FAULT
+        try:
+            self._source.check_unchanged()
+        except CliError as change:
+            error, changed = change, True
+        if not changed:
+            return
+        self._notes.remove()
+        if note is not None and note.upload:
+            with suppress(CliError):  # the server forgets it by itself
+                tus.end(self._api, note.upload)
+        raise error
+
+    def _note(self, digest: str, upload: str = "") -> Note:
+        return Note(str(self._source.path), self._source.size, self._source.modified_ns, digest, upload)
+
+    def _shown(self) -> str:
+        return output.typed(self._source.typed)
+
+
+class Notes:
+    """The note of one upload: this file, under this name, to this account at this server."""
+
+    def __init__(self, api: SignedIn, source: Source, name: str) -> None:
+        self._folder = state.private_directory(state.directory() / "uploads")
+        self._source = source
+        key = "\0".join([api.server.url, api.username, str(source.path), name])
+        self._path = self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+        _tidy(self._folder)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from uploading the same at once: each would break off the other's."""
+        busy = f"Another nebula is uploading {output.typed(self._source.typed)}; wait for it, or end it."
+        with state.locked(self._path.with_suffix(".lock"), busy=busy, wait_s=0):
+            yield
+
+    def read(self) -> Note | None:
+        """Return the note where it is of the file as it is now."""
+        try:
+            found = state.read_json(self._path)
+            note = None if found is None else Note(**found)
+        except (state.Damaged, TypeError):
+            return None
+        source = self._source
+        fits = note is not None and (note.size, note.modified_ns) == (source.size, source.modified_ns)
+        return note if fits else None
+
+    def write(self, note: Note) -> None:
+        """Keep the note."""
+        state.write_json(self._path, asdict(note))
+
+    def remove(self) -> None:
+        """Forget it."""
+        self._path.unlink(missing_ok=True)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what the server has forgotten too."""
+    oldest = time.time() - NOTE_LIFE_S
+    for path in folder.iterdir():
+        try:
+            if path.stat().st_mtime < oldest:
+                path.unlink()
+        except FileNotFoundError:
+            continue  # another process was quicker
