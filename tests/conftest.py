@@ -6,17 +6,38 @@ import secrets
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import hypothesis
 import psycopg2
 import pytest
+from falcon import testing
 
 from nebula import config
 from nebula.db import migrate
 from nebula.db.database import Database
+from tests.clips import Clips
+from tests.skips import (  # noqa: F401  (pytest finds its hooks here)
+    pytest_collectreport,
+    pytest_runtest_logreport,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
 from tests.stores import Stores
 
+if TYPE_CHECKING:
+    from nebula.api.app import Gateway
+    from tests.gateway import RunningGateway
+    from tests.people import People
+    from tests.shelf import Shelf
+
 WORLDS = ["embedded", "provisioned"]
+
+# A busy machine is no reason to fail: no deadline per example, and slow drawing is fine.
+hypothesis.settings.register_profile("nebula", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("nebula")
 
 
 @pytest.fixture(scope="session")
@@ -56,10 +77,15 @@ def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
 @pytest.fixture
 def postgresql_url(stores: Stores, postgresql_template: str) -> Iterator[str]:
     """A migrated PostgreSQL database of this test's own."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    _administer(stores, f"CREATE DATABASE {name} TEMPLATE {postgresql_template}")
-    yield f"{stores.postgresql.url}/{name}"
-    _administer(stores, f"DROP DATABASE {name} WITH (FORCE)")
+    with _postgresql_copy(stores, postgresql_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def shared_postgresql_url(stores: Stores, postgresql_template: str) -> Iterator[str]:
+    """A migrated PostgreSQL database for a whole module, whose tests clear it: making one takes up to a second."""
+    with _postgresql_copy(stores, postgresql_template) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -101,6 +127,62 @@ def _provisioned(request: pytest.FixtureRequest) -> dict[str, str]:
 def settings(environ: dict[str, str]) -> config.Settings:
     """The settings that `environ` makes."""
     return config.load(environ)
+
+
+@pytest.fixture
+def app(settings: config.Settings) -> Iterator[Gateway]:
+    """The gateway as gunicorn runs it, in both worlds."""
+    from nebula.api.app import create_app
+
+    gateway = create_app(settings)
+    yield gateway
+    gateway.close()
+
+
+@pytest.fixture
+def client(app: Gateway) -> testing.TestClient:
+    """Requests to `app` without credentials."""
+    return testing.TestClient(app)
+
+
+@pytest.fixture
+def people(settings: config.Settings, client: testing.TestClient) -> People:
+    """Owner, member and anonymous: `people.member.get("/api/v1/files")`."""
+    from tests.people import make_people
+
+    return make_people(settings, client)
+
+
+@pytest.fixture
+def shelf(settings: config.Settings) -> Iterator[Shelf]:
+    """Puts stored files into the world of `app` and `gateway`: `shelf.put(account_id, name, body)`."""
+    from tests.shelf import Shelf
+
+    standing = Shelf(settings)
+    yield standing
+    standing.close()
+
+
+@pytest.fixture
+def gateway(environ: dict[str, str], tmp_path: Path) -> Iterator[RunningGateway]:
+    """The real gateway on a port of its own, in both worlds: `gateway.base_url`, `.kill()`, `.start()`."""
+    from tests.gateway import running_gateway
+
+    yield from running_gateway(environ, tmp_path / "gateway.log")
+
+
+@contextmanager
+def _postgresql_copy(stores: Stores, template: str) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    _administer(stores, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield f"{stores.postgresql.url}/{name}"
+    _administer(stores, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    """Tiny films of every kind: `clips.path("mkv_h264_ac3")`; made when first asked for, kept for the run."""
+    return Clips(tmp_path_factory.mktemp("clips"))
 
 
 def _administer(stores: Stores, statement: str) -> None:

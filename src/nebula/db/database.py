@@ -53,6 +53,12 @@ class Tx:
         """The database's clock, `seconds` from now."""
         return self.now + timedelta(seconds=seconds)
 
+    def lowered(self, expression: str) -> str:
+        """Return SQL for `expression` in lower case, beyond ASCII too, whatever the server's locale."""
+        if self._database.provider_name == "sqlite":
+            return f"py_lower({expression})"  # Pony's own; SQLite's LOWER knows ASCII alone
+        return f'LOWER({expression} COLLATE "und-x-icu")'
+
     def select(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
         """Run a SELECT of two or more columns with `$name` parameters; it opens no write transaction."""
         rows: list[tuple[Any, ...]] = self._database.select(sql, {}, self._bound(values))

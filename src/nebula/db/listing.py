@@ -24,8 +24,8 @@ def file_page(tx: Tx, principal: Principal, query: FileQuery) -> list[FileDetail
     if query.trashed and not principal.is_owner:
         conditions.append("f.account_id = $account")
     if query.q is not None:
-        conditions.append(r"LOWER(f.name) LIKE $pattern ESCAPE '\'")
-        values["pattern"] = f"%{_escaped(query.q.lower())}%"
+        conditions.append(f"{tx.lowered('f.name')} LIKE {tx.lowered('$pattern')} ESCAPE '\\'")
+        values["pattern"] = f"%{_escaped(query.q)}%"
     for column, value in [("c.sha256", query.sha256), ("c.state", query.state)]:
         if value is not None:
             conditions.append(f"{column} = ${column[2:]}")

@@ -1,0 +1,127 @@
+"""The gateway's composition on one page: settings, adapters, services, routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import falcon
+
+from nebula import config
+from nebula.api import errors
+from nebula.api.authentication import Authentication
+from nebula.api.delivery import Delivery
+from nebula.api.gates import Gates
+from nebula.api.openapi import Description
+from nebula.api.requests import JsonBodies, StorableIds
+from nebula.api.resources import accounts, content, files, health, jobs, links, status, uploads
+from nebula.api.viewers import Viewers
+from nebula.auth.passwords import Passwords
+from nebula.auth.tokens import AccessTokens
+from nebula.config import Settings
+from nebula.db.database import Database
+from nebula.messages import Messages
+from nebula.services.accounts import Accounts
+from nebula.services.jobs import Jobs
+from nebula.services.library import Library
+from nebula.services.links import Links
+from nebula.services.playback import Playback
+from nebula.services.status import Status
+from nebula.services.uploads import Uploads
+from nebula.storage.choose import open_storage
+
+V1 = "/api/v1"
+
+
+class Gateway(falcon.App[Any, Any]):
+    """The WSGI application; `close` ends what it opened."""
+
+    def __init__(self, closers: list[Callable[[], None]], **options: Any) -> None:
+        super().__init__(**options)
+        self._closers = closers
+
+    def close(self) -> None:
+        """End every adapter's threads and connections."""
+        for close in self._closers:
+            close()
+
+
+def create_app(settings: Settings | None = None) -> Gateway:
+    """Build the gateway from the environment, or from `settings`."""
+    settings = settings or config.load()
+
+    # Adapters
+    access_tokens = AccessTokens(settings.secret_keys, minutes=settings.access_token_minutes)
+    database = Database(settings.database_url)
+    storage = open_storage(settings)
+    messages = Messages(settings)
+
+    # Services
+    gates = Gates()
+    bodies = JsonBodies(gates)
+    people = Accounts(database, Passwords(), access_tokens, refresh_token_days=settings.refresh_token_days)
+    library = Library(database, storage, messages)
+    arrivals = Uploads(
+        database,
+        storage,
+        messages,
+        tails_dir=settings.tails_dir,
+        data_dir=settings.data_dir,
+        reserve_bytes=settings.reserve_bytes,
+    )
+    work = Jobs(database, messages)
+    machine = Status(database, storage, messages, data_dir=settings.data_dir, reserve_bytes=settings.reserve_bytes)
+
+    shared = Links(database)
+    playback = Playback(database, people.is_alive)
+    viewers = Viewers()
+    delivery = Delivery(storage, gates.streams, viewers)
+
+    # Routes: path, resource, and the suffix of its responders where one resource serves several paths
+    routes: list[tuple[str, object] | tuple[str, object, str]] = [
+        ("/ping", health.Ping()),
+        ("/healthz", health.Ping()),
+        ("/readyz", health.Readiness(machine)),
+        ("/metrics", health.Metrics(machine, gates, settings.metrics_token)),
+        ("/openapi.json", Description()),
+        (f"{V1}/auth/login", accounts.Login(people, bodies)),
+        (f"{V1}/auth/refresh", accounts.Refresh(people, bodies)),
+        (f"{V1}/auth/logout", accounts.Logout(people)),
+        (f"{V1}/auth/password", accounts.Password(people, bodies)),
+        (f"{V1}/auth/whoami", accounts.WhoAmI()),
+        (f"{V1}/auth/sessions", sessions := accounts.Sessions(people)),
+        (f"{V1}/auth/sessions/{{session_id}}", sessions, "one"),
+        (f"{V1}/files", files.Files(library)),
+        (f"{V1}/files/by-name/{{name:path}}", uploads.FileByName(arrivals, library, gates, people.is_alive)),
+        (f"{V1}/files/{{file_id}}", file := files.File(library, bodies)),
+        (f"{V1}/files/{{file_id}}/restore", file, "restore"),
+        (f"{V1}/files/{{file_id}}/content", content.Original(playback, delivery)),
+        (
+            f"{V1}/files/{{file_id}}/renditions/{{rendition_id}}/content",
+            content.RenditionContent(playback, delivery),
+        ),
+        (f"{V1}/files/{{file_id}}/stream", content.Stream(playback, V1)),
+        (f"{V1}/files/{{file_id}}/links", links.FileLinks(shared, bodies)),
+        (f"{V1}/links", every_link := links.AllLinks(shared)),
+        (f"{V1}/links/{{link_id}}", every_link, "one"),
+        ("/s/{token}", link := links.OpenLink(shared, delivery)),
+        ("/s/{token}/{name}", link),
+        (f"{V1}/uploads", uploads.UploadCollection(arrivals, gates, people.is_alive)),
+        (f"{V1}/uploads/{{upload_id}}", uploads.Upload(arrivals, gates, people.is_alive)),
+        (f"{V1}/jobs", jobs.JobList(work)),
+        (f"{V1}/jobs/{{job_id}}", job := jobs.Job(work)),
+        (f"{V1}/jobs/{{job_id}}/retry", job, "retry"),
+        (f"{V1}/jobs/{{job_id}}/cancel", job, "cancel"),
+        (f"{V1}/status", status.Status(machine, gates)),
+        (f"{V1}/nodes", status.Nodes(machine)),
+    ]
+    app = Gateway(
+        [delivery.close, arrivals.close, messages.close, machine.close, database.close],
+        middleware=[Authentication(people), StorableIds()],
+    )
+    app.req_options.auto_parse_form_urlencoded = False
+    app.req_options.strip_url_path_trailing_slash = False
+    errors.install(app)
+    for path, resource, *suffix in routes:
+        app.add_route(path, resource, suffix=suffix[0] if suffix else None)
+    return app

@@ -1,0 +1,281 @@
+"""Delivery: a representation becomes an answer, whose body goes straight to the client's socket.
+
+What is sent is domain/ranges.py's to decide. A body that began is never short without a sign: where it cannot be
+completed, the connection is reset. Bytes that strangers chose must not attack the page that shows them: nothing that a
+browser could run is shown inline, and what is shown runs in a sandbox.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import re
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Protocol
+from urllib.parse import quote
+
+import falcon
+
+from nebula.api.errors import write_problem
+from nebula.api.gates import Gate
+from nebula.api.viewers import Viewers
+from nebula.api.wire import Wire, Withdrawn
+from nebula.domain.limits import CHECK_S, STALL_S
+from nebula.domain.names import last_segment
+from nebula.domain.preconditions import Validators, format_date
+from nebula.domain.ranges import Decision, Frame, Span, decide, frame
+from nebula.errors import NebulaError, PreconditionFailed
+from nebula.services.playback import Representation
+from nebula.storage.contract import ObjectReader, ObjectStorage
+
+log = logging.getLogger(__name__)
+
+BUFFER_BYTES = 256 * 1024
+CONDITIONS = ("Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
+UNKNOWN_TYPE = "application/octet-stream"
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_MEDIA_TYPE = re.compile(rf'{_TOKEN}/{_TOKEN}(?:[ ]*;[ ]*{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]*"))*')
+
+
+class Delivery:
+    """Answers GET and HEAD for any representation."""
+
+    def __init__(
+        self,
+        storage: ObjectStorage,
+        gate: Gate,
+        viewers: Viewers,
+        *,
+        stall_s: float = STALL_S,
+        check_s: float = CHECK_S,
+    ) -> None:
+        self._storage = storage
+        self._gate = gate
+        self._viewers = viewers
+        self._stall_s = stall_s
+        self._check_s = check_s
+        # For the question whether a body may go on: its sender must not wait for a database that is silent.
+        self._asking = ThreadPoolExecutor(2, thread_name_prefix="asking")
+
+    def close(self) -> None:
+        """End the threads."""
+        self._asking.shutdown(cancel_futures=True)
+
+    def answer(self, req: falcon.Request, resp: falcon.Response, representation: Representation) -> None:
+        """Fill `resp`. Raises PreconditionFailed, Busy, ObjectNotFound or StoreUnavailable before any byte goes out."""
+        sent = {name: value for name in CONDITIONS if (value := req.get_header(name)) is not None}
+        validators = Validators(representation.etag, representation.modified_at)
+        decision = decide(req.method, sent, validators, representation.size_bytes)
+        if decision.status == 412:
+            raise PreconditionFailed("The bytes are not the ones that the condition names.")
+        if decision.status == 416:
+            _refuse_range(resp, decision)
+            return
+        resp.status = decision.status
+        resp.set_headers(_headers(representation))
+        if decision.status != 304:
+            self._write_body(req, resp, representation, decision)
+
+    def _write_body(
+        self, req: falcon.Request, resp: falcon.Response, representation: Representation, decision: Decision
+    ) -> None:
+        media_type = checked_media_type(representation.media_type)
+        laid = frame(decision, media_type)
+        resp.content_type = laid.media_type
+        resp.set_header("Content-Disposition", disposition(representation.name, media_type))
+        if decision.content_range is not None:
+            resp.set_header("Content-Range", decision.content_range)
+        if req.method == "HEAD":
+            resp.content_length = laid.length
+        else:
+            resp.set_stream(self._body(req, representation, laid), laid.length)
+
+    def _body(self, req: falcon.Request, representation: Representation, laid: Frame) -> Body:
+        client: socket.socket | None = req.env.get("gunicorn.socket")
+        self._gate.enter()
+        body = Body(laid, _Source(self._storage, representation), self._gate, self._viewers)
+        try:
+            body.open()
+        except BaseException:
+            body.close()
+            raise
+        if client is not None:
+            body.connect = lambda moved: self._wire(client, representation, moved)
+        return body
+
+    def _wire(self, client: socket.socket, representation: Representation, moved: Callable[[], None]) -> Wire:
+        ask = partial(self._asking.submit, representation.may_continue)
+        return Wire(client, ask, moved, stall_s=self._stall_s, check_s=self._check_s)
+
+
+class Body:
+    """One running body, as WSGI takes it: iterated once, closed always. It holds a place in the streams' gate."""
+
+    def __init__(self, laid: Frame, source: _Source, gate: Gate, viewers: Viewers) -> None:
+        self._laid = laid
+        self._source = source
+        self._gate = gate
+        self._viewers = viewers
+        self._first: ObjectReader | None = None
+        self._is_open = True
+        self._viewer = viewers.enter(source.media_type)
+        # Makes the wire to the client once the headers are out; None where there is no socket to write to.
+        self.connect: Callable[[Callable[[], None]], Wire] | None = None
+
+    def open(self) -> None:
+        """Open the first span, so that a store that is down is answered as such and not by a cut connection."""
+        for piece in self._laid.pieces:
+            if isinstance(piece, Span) and piece.length:
+                self._first = self._source.open(piece)
+                return
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self.connect is None:
+            yield from self._read()
+            return
+        yield b""  # gunicorn sends the headers with the first item; everything after goes past it
+        self._send(self.connect(self._viewer.moved))
+
+    def close(self) -> None:
+        """Give everything back. May be called twice."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        if self._first is not None:
+            self._first.close()
+        self._viewers.leave(self._viewer)
+        self._gate.leave()
+
+    def __del__(self) -> None:
+        # An answer that is replaced before it starts (an error in between) is never closed by the server.
+        self.close()
+
+    def _send(self, wire: Wire) -> None:
+        complete = False
+        try:
+            buffer = memoryview(bytearray(BUFFER_BYTES))
+            for piece in self._laid.pieces:
+                if isinstance(piece, Span):
+                    self._send_span(wire, piece, buffer)
+                else:
+                    wire.send(memoryview(piece))
+            complete = True
+        except (OSError, NebulaError) as error:
+            _log_end(self._source, error)
+            # The one error that gunicorn takes as a client that left.
+            raise ConnectionResetError(errno.ECONNRESET, "body ended early") from error
+        finally:
+            (wire.release if complete else wire.abort)()
+
+    def _send_span(self, wire: Wire, span: Span, buffer: memoryview) -> None:
+        reader = self._reader(span)
+        if reader is None:
+            return
+        try:
+            descriptor = reader.fileno()
+            if descriptor is not None:
+                wire.send_file(descriptor, reader.offset, span.length)
+                return
+            for filled in _pieces(reader, span.length, buffer):
+                wire.send(filled)
+        finally:
+            reader.close()
+
+    def _read(self) -> Iterator[bytes]:
+        buffer = memoryview(bytearray(BUFFER_BYTES))
+        for piece in self._laid.pieces:
+            if not isinstance(piece, Span):
+                yield piece
+                continue
+            reader = self._reader(piece)
+            if reader is not None:
+                for filled in _pieces(reader, piece.length, buffer):
+                    yield bytes(filled)
+                reader.close()
+
+    def _reader(self, span: Span) -> ObjectReader | None:
+        if not span.length:
+            return None
+        reader, self._first = self._first or self._source.open(span), None
+        return reader
+
+
+class _Source:
+    """Where a body's spans are opened."""
+
+    def __init__(self, storage: ObjectStorage, representation: Representation) -> None:
+        self._storage = storage
+        self.key = representation.object_key
+        self.media_type = representation.media_type
+
+    def open(self, span: Span) -> ObjectReader:
+        return self._storage.open(self.key, span.start, span.length)
+
+
+def checked_media_type(media_type: str) -> str:
+    """Return a media type that may stand in a header: what people announce is not always one."""
+    return media_type if _MEDIA_TYPE.fullmatch(media_type) else UNKNOWN_TYPE
+
+
+def disposition(name: str, media_type: str) -> str:
+    """Return a Content-Disposition (RFC 6266): inline for sound and pictures, a download for everything else."""
+    last = last_segment(name)
+    plain = "".join(character if " " <= character <= "~" and character not in '"\\%' else "_" for character in last)
+    encoded = quote(last, safe="!#$&+^`|~")  # RFC 8187's attr-char, beyond what quote never touches
+    kind = "inline" if _is_harmless(media_type) else "attachment"
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
+
+
+def _is_harmless(media_type: str) -> bool:
+    kind, _, subtype = media_type.partition(";")[0].strip().lower().partition("/")
+    # An SVG is a document with scripts; so may be whatever else is XML.
+    return kind in {"audio", "video", "image"} and "svg" not in subtype and "xml" not in subtype
+
+
+def _headers(representation: Representation) -> dict[str, str]:
+    return {
+        "Accept-Ranges": "bytes",
+        "ETag": representation.etag,
+        "Last-Modified": format_date(representation.modified_at),
+        # Kept by the browser alone, and asked about each time: a revoked right ends there too.
+        "Cache-Control": "private, no-cache",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox",
+        "Referrer-Policy": "no-referrer",
+    }
+
+
+def _refuse_range(resp: falcon.Response, decision: Decision) -> None:
+    write_problem(
+        resp, 416, "range_not_satisfiable", f"The range lies outside of the {decision.size_bytes} bytes that there are."
+    )
+    resp.set_header("Content-Range", decision.content_range or "")
+    resp.set_header("Accept-Ranges", "bytes")
+
+
+class _Filling(Protocol):
+    def readinto(self, buffer: memoryview) -> int: ...
+
+
+def _pieces(reader: _Filling, length: int, buffer: memoryview) -> Iterator[memoryview]:
+    """Yield the span's bytes in one buffer, over and over. Raises OSError where the store gave too few."""
+    left = length
+    while left:
+        count = reader.readinto(buffer[: min(left, len(buffer))])
+        if count == 0:
+            raise OSError(f"the object ended {left} bytes early")
+        left -= count
+        yield buffer[:count]
+
+
+def _log_end(source: _Source, error: OSError | NebulaError) -> None:
+    # Players drop connections in the middle of a body all the time: that is no event.
+    if isinstance(error, Withdrawn):
+        log.info("body withdrawn key=%s", source.key)
+    elif isinstance(error, TimeoutError):
+        log.info("body stalled key=%s", source.key)
+    elif not isinstance(error, ConnectionError):
+        log.warning("body failed key=%s error=%s", source.key, error)

@@ -1,0 +1,28 @@
+"""Listings: `{items, next_cursor}` with an ETag, so that a client that polls gets 304 while nothing changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import falcon
+
+
+def write_listing(req: falcon.Request, resp: falcon.Response, items: list[Any], next_cursor: str | None) -> None:
+    """Answer with a page, or with 304 where the client has this very page."""
+    write_cacheable(req, resp, {"items": items, "next_cursor": next_cursor})
+
+
+def write_cacheable(req: falcon.Request, resp: falcon.Response, value: Any) -> None:
+    """Answer with a JSON value and its ETag, or with 304."""
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    resp.set_header("ETag", etag)
+    resp.set_header("Cache-Control", "private, no-cache")
+    known = req.get_header("If-None-Match") or ""
+    if known.strip() == "*" or etag in [one.strip().removeprefix("W/") for one in known.split(",")]:
+        resp.status = falcon.HTTP_304
+        return
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = body

@@ -1,0 +1,51 @@
+"""Prometheus text (exposition format 0.0.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+from nebula.api.gates import Gates
+from nebula.errors import StoreUnavailable
+from nebula.services.status import Status
+
+Sample = tuple[dict[str, str], float]
+
+
+def exposition(status: Status, gates: Gates) -> str:
+    """Return every metric; those of the database are left out while it does not answer."""
+    disk = status.disk()
+    gate_samples = [
+        ({"gate": name}, float(gate.inside))
+        for name, gate in [("streams", gates.streams), ("bodies", gates.bodies), ("uploads", gates.uploads)]
+    ]
+    services = [({"service": name}, float(answers)) for name, answers in status.services().items()]
+    lines = [
+        *_gauge("nebula_service_up", "Whether a dependency answers", services),
+        *_gauge("nebula_gate_inside", "Bodies that are under way, by gate", gate_samples),
+        *_gauge("nebula_disk_free_bytes", "Room where the node keeps its data", [({}, disk.free_bytes)]),
+        *_gauge("nebula_disk_reserve_bytes", "Room that is kept for the database", [({}, disk.reserve_bytes)]),
+    ]
+    with suppress(StoreUnavailable):
+        lines += _counted(status)
+    return "\n".join(lines) + "\n"
+
+
+def _counted(status: Status) -> list[str]:
+    counts = status.counts()
+    jobs = [({"queue": str(queue), "state": str(state)}, float(n)) for (queue, state), n in counts.jobs.items()]
+    files = [({"state": str(state)}, float(n)) for state, n in counts.files.items()]
+    return [
+        *_gauge("nebula_files", "Files outside the trash, by state", files),
+        *_gauge("nebula_stored_bytes", "Bytes of originals and renditions", [({}, counts.stored_bytes)]),
+        *_gauge("nebula_jobs", "Jobs, by queue and state", jobs),
+        *_gauge("nebula_uploads", "Unfinished uploads", [({}, counts.uploads)]),
+    ]
+
+
+def _gauge(name: str, help_text: str, samples: Iterable[Sample]) -> list[str]:
+    lines = [f"# HELP {name} {help_text}.", f"# TYPE {name} gauge"]
+    for labels, value in samples:
+        shown = ",".join(f'{label}="{text}"' for label, text in labels.items())
+        lines.append(f"{name}{{{shown}}} {value:g}" if shown else f"{name} {value:.0f}")
+    return lines

@@ -1,0 +1,1 @@
+"""Resources by subject; each responder parses, calls one service, and shapes the answer."""

@@ -1,0 +1,124 @@
+"""Signing in and out, passwords, sessions. Answers that hold tokens are stored by nobody (`no-store`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from nebula.api.listings import write_listing
+from nebula.api.requests import JsonBodies, path_id, principal
+from nebula.api.shapes import time_json
+from nebula.domain.records import Principal, Session
+from nebula.services.accounts import Accounts, Tokens
+
+
+class Login:
+    """`POST /auth/login`."""
+
+    public = True
+
+    def __init__(self, accounts: Accounts, bodies: JsonBodies) -> None:
+        self._accounts = accounts
+        self._bodies = bodies
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        given = self._bodies.read(req, username=str, password=str)
+        _write_tokens(resp, self._accounts.login(given["username"], given["password"], **_device(req)))
+
+
+class Refresh:
+    """`POST /auth/refresh`."""
+
+    public = True
+
+    def __init__(self, accounts: Accounts, bodies: JsonBodies) -> None:
+        self._accounts = accounts
+        self._bodies = bodies
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        given = self._bodies.read(req, refresh_token=str)
+        _write_tokens(resp, self._accounts.refresh(given["refresh_token"], **_device(req)))
+
+
+class Logout:
+    """`POST /auth/logout`: the session that asks ends."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self._accounts.logout(principal(req))
+        resp.status = falcon.HTTP_204
+
+
+class Password:
+    """`POST /auth/password`: every other session of the account ends."""
+
+    def __init__(self, accounts: Accounts, bodies: JsonBodies) -> None:
+        self._accounts = accounts
+        self._bodies = bodies
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        given = self._bodies.read(req, old_password=str, new_password=str)
+        self._accounts.change_password(principal(req), given["old_password"], given["new_password"])
+        resp.status = falcon.HTTP_204
+
+
+class WhoAmI:
+    """`GET /auth/whoami`."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        asking = principal(req)
+        resp.set_header("Cache-Control", "no-store")
+        resp.media = {
+            "account_id": asking.account_id,
+            "name": asking.name,
+            "role": asking.role,
+            "session_id": asking.session_id,
+        }
+
+
+class Sessions:
+    """`GET /auth/sessions` and `DELETE /auth/sessions/{id}`: the account's own, nobody else's."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        asking = principal(req)
+        items = [session_json(session, asking) for session in self._accounts.sessions(asking)]
+        write_listing(req, resp, items, None)
+
+    def on_delete_one(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
+        self._accounts.revoke_session(principal(req), path_id(session_id))
+        resp.status = falcon.HTTP_204
+
+
+def session_json(session: Session, asking: Principal) -> dict[str, Any]:
+    """Return one signed-in device; `current` is the one that asks."""
+    return {
+        "id": session.id,
+        "user_agent": session.user_agent,
+        "address": session.address,
+        "created_at": time_json(session.created_at),
+        "last_used_at": time_json(session.last_used_at),
+        "expires_at": time_json(session.expires_at),
+        "current": session.id == asking.session_id,
+    }
+
+
+def _write_tokens(resp: falcon.Response, tokens: Tokens) -> None:
+    resp.set_header("Cache-Control", "no-store")
+    resp.media = {
+        "access_token": tokens.access_token,
+        "expires_in": tokens.expires_in,
+        "refresh_token": tokens.refresh_token,
+        "token_type": "Bearer",
+        "session_id": tokens.session_id,
+    }
+
+
+def _device(req: falcon.Request) -> dict[str, str]:
+    # A unix socket has no address; what it brings is counted as one.
+    return {"address": req.remote_addr or "local", "user_agent": req.user_agent or ""}

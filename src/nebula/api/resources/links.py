@@ -1,0 +1,85 @@
+"""Links: made, listed and ended by their account; opened by whoever holds one."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import falcon
+
+from nebula.api.delivery import Delivery
+from nebula.api.listings import write_listing
+from nebula.api.requests import JsonBodies, principal
+from nebula.api.shapes import time_json
+from nebula.domain.names import last_segment, with_suffix
+from nebula.domain.records import Link
+from nebula.services.links import Links
+
+MP4 = ".mp4"
+
+
+class FileLinks:
+    """`POST /files/{id}/links`."""
+
+    def __init__(self, links: Links, bodies: JsonBodies) -> None:
+        self._links = links
+        self._bodies = bodies
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, file_id: str) -> None:
+        asking = principal(req)
+        wanted = self._bodies.read_some(req, expires_s=int, quality=str) if _has_body(req) else {}
+        resp.status = falcon.HTTP_201
+        resp.set_header("Cache-Control", "no-store")
+        resp.media = link_json(self._links.create(asking, file_id, **wanted), req.prefix)
+
+
+class AllLinks:
+    """`GET /links` and `DELETE /links/{id}`."""
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        write_listing(req, resp, [link_json(link, req.prefix) for link in self._links.list(principal(req))], None)
+
+    def on_delete_one(self, req: falcon.Request, resp: falcon.Response, link_id: str) -> None:
+        self._links.revoke(principal(req), link_id)
+        resp.status = falcon.HTTP_204
+
+
+class OpenLink:
+    """`GET|HEAD /s/{token}[/{name}]`: the token is the credential; the name is for people and players."""
+
+    public = True
+
+    def __init__(self, links: Links, delivery: Delivery) -> None:
+        self._links = links
+        self._delivery = delivery
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, token: str, name: str | None = None) -> None:
+        self._delivery.answer(req, resp, self._links.open(token))
+
+    on_head = on_get
+
+
+def link_json(link: Link, base: str) -> dict[str, Any]:
+    """Return a link; `url` is there only in the answer that makes it, for the token is stored nowhere."""
+    return {
+        "id": link.id,
+        "url": None if link.token is None else f"{base}/s/{link.token}/{quote(_shown_name(link), safe='')}",
+        "file_id": link.file_id,
+        "name": link.name,
+        "rendition_id": link.rendition_id,
+        "quality": link.quality,
+        "created_at": time_json(link.created_at),
+        "expires_at": time_json(link.expires_at),
+    }
+
+
+def _shown_name(link: Link) -> str:
+    # Players take the ending for the format.
+    return last_segment(link.name if link.rendition_id is None else with_suffix(link.name, MP4))
+
+
+def _has_body(req: falcon.Request) -> bool:
+    return bool(req.content_length) or "chunked" in (req.get_header("Transfer-Encoding") or "").lower()

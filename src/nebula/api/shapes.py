@@ -1,0 +1,96 @@
+"""Records as the API's JSON objects (design.md section 4)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from nebula.domain.listing import FileDetails
+from nebula.domain.records import Job, Node, Rendition
+
+
+def time_json(moment: datetime | None) -> str | None:
+    """Return an RFC 3339 time in UTC; None stays None."""
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def file_json(details: FileDetails) -> dict[str, Any]:
+    """Return a file with its renditions and jobs."""
+    file, content = details.file, details.file.content
+    return {
+        "id": file.id,
+        "name": file.name,
+        "size_bytes": content.size_bytes,
+        "sha256": content.sha256,
+        "media_type": file.media_type,
+        "state": content.state,
+        "visibility": file.visibility,
+        "account": file.account_name,
+        "created_at": time_json(file.created_at),
+        "deleted_at": time_json(file.deleted_at),
+        "duration_s": content.duration_s,
+        "width": content.width,
+        "height": content.height,
+        "web_ready": content.web_ready,
+        "renditions": [rendition_json(rendition) for rendition in details.renditions],
+        "jobs": [job_json(job) for job in details.jobs],
+    }
+
+
+def rendition_json(rendition: Rendition) -> dict[str, Any]:
+    """Return one rendition."""
+    return {
+        "id": rendition.id,
+        "rung": rendition.rung,
+        "size_bytes": rendition.size_bytes,
+        "sha256": rendition.sha256,
+        "media_type": "video/mp4",
+        "width": rendition.width,
+        "height": rendition.height,
+        "duration_s": rendition.duration_s,
+        "video_codec": rendition.video_codec,
+        "audio_codec": rendition.audio_codec,
+        "created_at": time_json(rendition.created_at),
+    }
+
+
+def job_json(job: Job) -> dict[str, Any]:
+    """Return one job; `log` is the tail of ffmpeg's stderr."""
+    return {
+        "id": job.id,
+        "file_id": job.file_id,
+        "kind": job.kind,
+        "queue": job.queue,
+        "state": job.state,
+        "progress": round(job.progress, 4),
+        "speed": job.speed,
+        "eta_s": job.eta_s,
+        "node": job.node,
+        "attempt": job.attempt,
+        "chunks_total": job.chunks_total,
+        "chunks_done": job.chunks_done,
+        "chunks_repeated": job.chunks_repeated,
+        "plan": job.plan,
+        "plan_reasons": list(job.plan_reasons),
+        "rung": job.rung,
+        "command": job.command,
+        "warning": job.warning,
+        "error_code": job.error_code,
+        "error": job.error,
+        "log": job.log,
+        "created_at": time_json(job.created_at),
+        "started_at": time_json(job.started_at),
+        "finished_at": time_json(job.finished_at),
+    }
+
+
+def node_json(node: Node) -> dict[str, Any]:
+    """Return one node."""
+    return {
+        "name": node.name,
+        "version": node.version,
+        "encoder": node.encoder,
+        "viewers": node.viewers,
+        "started_at": time_json(node.started_at),
+        "seen_at": time_json(node.seen_at),
+    }

@@ -1,0 +1,111 @@
+"""Sending straight to a client's socket: a body that makes no progress, or may flow no longer, ends.
+
+Writes never block: the socket is polled, so that a stalled reader is noticed after `stall_s` and a revocation within
+little more than `check_s`, whatever the reader does. Nor does the question whether a body may go on: it is asked beside
+it, and a film goes on while the database is silent.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+
+from nebula.domain.limits import CHECK_S, STALL_S
+
+ANSWER_S = 0.5
+# One sendfile call holds no lock and moves what fits the socket's buffer; this only bounds its number.
+FILE_STEP_BYTES = 1 << 24
+
+
+class Withdrawn(OSError):
+    """The right to these bytes ended while they were on their way."""
+
+
+class Wire:
+    """A client's socket while one body runs."""
+
+    def __init__(
+        self,
+        client: socket.socket,
+        ask: Callable[[], Future[bool]],
+        moved: Callable[[], None],
+        *,
+        stall_s: float = STALL_S,
+        check_s: float = CHECK_S,
+    ) -> None:
+        self._client = client
+        self._ask = ask
+        self._asked: Future[bool] | None = None
+        self._moved = moved
+        self._stall_s = stall_s
+        self._check_s = check_s
+        self._next_check = time.monotonic() + check_s
+        self._timeout = client.gettimeout()
+        client.setblocking(False)
+        self._poll = select.poll()
+        self._poll.register(client, select.POLLOUT)
+
+    def send(self, view: memoryview) -> None:
+        """Send every byte of `view`. Raises OSError: the client is gone, stalled (TimeoutError), or Withdrawn."""
+        while view:
+            sent = self._progress(lambda: self._client.send(view))  # noqa: B023 - called before the next round
+            view = view[sent:]
+
+    def send_file(self, descriptor: int, offset: int, length: int) -> None:
+        """Send bytes of a file without reading them here. Raises OSError as `send` does."""
+        out = self._client.fileno()
+        stop = offset + length
+        while offset < stop:
+            step = min(stop - offset, FILE_STEP_BYTES)
+            sent = self._progress(lambda: os.sendfile(out, descriptor, offset, step))  # noqa: B023
+            if sent == 0:
+                raise OSError("the object's file ends before the object does")
+            offset += sent
+
+    def release(self) -> None:
+        """Give the socket back as it was, for the connection's next request."""
+        self._client.settimeout(self._timeout)
+
+    def abort(self) -> None:
+        """Reset the connection: what was not read yet is dropped, and the client sees an incomplete body."""
+        with suppress(OSError):
+            self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._client.close()
+
+    def _progress(self, write: Callable[[], int]) -> int:
+        """Return how many bytes one write took, as soon as it takes any."""
+        stalled_at: float | None = None
+        while True:
+            now = time.monotonic()
+            if now >= self._next_check:
+                self._check()
+            try:
+                sent = write()
+            except BlockingIOError:
+                stalled_at = stalled_at or now + self._stall_s
+                self._wait(stalled_at)
+            else:
+                self._moved()
+                return sent
+
+    def _wait(self, stalled_at: float) -> None:
+        now = time.monotonic()
+        if now >= stalled_at:
+            raise TimeoutError("the client stopped reading")
+        until = min(stalled_at, self._next_check)
+        self._poll.poll(max(0.0, until - now) * 1000 + 1)
+
+    def _check(self) -> None:
+        """Ask whether the body may go on, and look for the answer half a second later and on."""
+        asked, self._asked = self._asked or self._ask(), None
+        if not asked.done():
+            self._asked = asked
+        elif not asked.result():
+            raise Withdrawn("revoked while it ran")
+        self._next_check = time.monotonic() + (ANSWER_S if self._asked else self._check_s)

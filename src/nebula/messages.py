@@ -1,0 +1,159 @@
+"""Messages: "this queue has work", by Celery over Redis or over a directory. A message only wakes; rows are the truth.
+
+`wake` leaves a note for one background thread and returns, so that a Redis that is gone, hung or full is never felt by
+a request. What does not get out is made up for by the sweep and by the workers, which look for work themselves.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import Any
+
+import kombu
+import redis
+from celery import Celery
+from kombu.exceptions import ChannelError, KombuError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from nebula.config import Settings
+from nebula.domain.states import Queue
+from nebula.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+TASK = "nebula.work"
+MESSAGE_LIFE_S = 300  # an older one tells a worker nothing that it has not found by itself
+SEND_S = 2.0
+CHECK_S = 1.0
+RECEIVE_S = 5.0
+HEALTH_S = 5
+
+
+def make_celery(settings: Settings, *, socket_timeout_s: float = RECEIVE_S) -> Celery:
+    """Make the Celery app of the worker or, with a short timeout, of the sender. Nothing connects yet."""
+    app = Celery("nebula", set_as_current=False, fixups=[])
+    app.conf.update(
+        broker_url=settings.redis_url or "filesystem://localhost",
+        broker_transport_options=_over_redis(socket_timeout_s) if settings.redis_url else _over_files(settings),
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # a worker outlives any outage: it finds work without messages too
+        # No acknowledgements: a message lost with its worker is the sweep's, and Celery 5.7.0 dies where Redis restarts
+        # while one is outstanding (AttributeError: 'NoneType' object has no attribute 'hostname'), with early acks too.
+        task_queues=[kombu.Queue(queue.value, no_ack=True) for queue in Queue],
+        task_default_queue=Queue.QUICK.value,
+        task_acks_late=False,
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=bool(settings.redis_url),  # Redis only
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        accept_content=["json"],
+    )
+    return app
+
+
+def _over_redis(socket_timeout_s: float) -> dict[str, Any]:
+    return {
+        # Above the second that BRPOP waits in the server. Without them a Redis that hangs is waited for without end.
+        "socket_timeout": socket_timeout_s,
+        "socket_connect_timeout": SEND_S,
+        "socket_keepalive": True,
+        "health_check_interval": HEALTH_S,
+        "retry_on_timeout": False,
+    }
+
+
+def _over_files(settings: Settings) -> dict[str, Any]:
+    folder, control = settings.queue_dir / "messages", settings.queue_dir / "control"
+    for path in (folder, control):
+        path.mkdir(parents=True, exist_ok=True)
+    return {
+        "data_folder_in": str(folder),
+        "data_folder_out": str(folder),
+        "control_folder": str(control),
+        "store_processed": False,
+        "polling_interval": 0.1,
+    }
+
+
+class Messages:
+    """Wakes workers. Its thread starts with the first message, so it may be made before a fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._celery = make_celery(settings, socket_timeout_s=SEND_S)
+        self._pending: set[Queue] = set()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+
+    def wake(self, queue: Queue) -> None:
+        """Say that a queue has work. Returns at once and never raises.
+
+        What is still to be said of a queue is not said twice.
+        """
+        with self._changed:
+            if self._closing:
+                return
+            self._pending.add(queue)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._send_all, name="messages", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def check(self) -> None:
+        """Raise StoreUnavailable("queue") where no message can be stored: gone, hung, full or read-only."""
+        try:
+            self._check_redis() if self._settings.redis_url else self._check_folder()
+        except (redis.RedisError, OSError) as error:
+            raise StoreUnavailable("queue") from error
+
+    def close(self, timeout_s: float = 3.0) -> None:
+        """Let what is pending leave, for `timeout_s` at most."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout_s)
+
+    def _send_all(self) -> None:
+        while (queue := self._next()) is not None:
+            self._send(queue)
+
+    def _next(self) -> Queue | None:
+        with self._changed:
+            while not self._pending and not self._closing:
+                self._changed.wait()
+            return self._pending.pop() if self._pending else None
+
+    def _send(self, queue: Queue) -> None:
+        try:
+            self._celery.send_task(TASK, queue=queue.value, retry=False, expires=MESSAGE_LIFE_S)
+        except (KombuError, ChannelError, redis.RedisError, OSError) as error:
+            log.warning("message lost queue=%s error=%r", queue, str(error))
+        except Exception:  # whatever else two libraries think of: the thread must outlive it
+            log.exception("message lost queue=%s", queue)
+
+    def _check_redis(self) -> None:
+        client = redis.Redis.from_url(
+            self._settings.redis_url,
+            socket_timeout=CHECK_S,
+            socket_connect_timeout=CHECK_S,
+            retry=Retry(NoBackoff(), 0),
+        )
+        with client:
+            # A write: a full or read-only Redis answers PING all the same.
+            client.set("nebula:check", "1", ex=60)
+
+    def _check_folder(self) -> None:
+        folder = self._settings.queue_dir / "messages"
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise StoreUnavailable("queue", f"The queue's directory cannot be written: {folder}.")

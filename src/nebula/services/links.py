@@ -1,0 +1,120 @@
+"""Links: an opaque URL for one representation of one file, that any player opens and its account ends at any time.
+
+A token is 32 random bytes, stored as its digest alone: nobody who reads the database can open anything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import secrets
+from collections.abc import Callable
+
+from nebula.db import files, links
+from nebula.db.database import Database, Tx
+from nebula.domain.records import File, Link, Principal, Rendition
+from nebula.errors import InvalidInput, NotFound, StoreUnavailable
+from nebula.services.playback import Representation, best_for_web, of_original, of_rendition, seen
+
+log = logging.getLogger(__name__)
+
+ORIGINAL = "original"
+AUTO = "auto"
+DEFAULT_LIFE_S = 6 * 3600
+SHORTEST_LIFE_S = 60
+LONGEST_LIFE_S = 366 * 86400
+MOST_LISTED = 1000
+
+
+class Links:
+    """Makes, lists, ends and opens links."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, principal: Principal, file_id: str, *, quality: str = AUTO, expires_s: int | None = None) -> Link:
+        """Make a link; the record returned is the only one that ever holds its token.
+
+        "auto" is what plays everywhere in the best quality, or else the original; it stays what it is, whatever is made
+        later. Raises NotFound, InvalidInput (invalid_expiry, invalid_quality).
+        """
+        if expires_s is not None and not SHORTEST_LIFE_S <= expires_s <= LONGEST_LIFE_S:
+            raise InvalidInput(
+                f"expires_s must be from {SHORTEST_LIFE_S} to {LONGEST_LIFE_S} seconds.", code="invalid_expiry"
+            )
+        token = secrets.token_urlsafe(32)
+
+        def work(tx: Tx) -> Link:
+            file = seen(tx, principal, file_id)
+            chosen = _chosen(file, files.renditions(tx, file.content.id), quality)
+            return links.add(
+                tx,
+                digest=_digest(token),
+                account_id=principal.account_id,
+                file_id=file.id,
+                rendition_id=None if chosen is None else chosen.id,
+                quality=ORIGINAL if chosen is None else chosen.rung,
+                life_s=expires_s or max(DEFAULT_LIFE_S, 2 * (file.content.duration_s or 0)),
+            )
+
+        link = self._database.write(work)
+        log.info("link made link=%s file=%s account=%s", link.id, file_id, principal.account_id)
+        return dataclasses.replace(link, token=token)
+
+    def list(self, principal: Principal) -> list[Link]:
+        """Return the account's living links, the newest first; their tokens are not known any more."""
+        return self._database.read(lambda tx: links.living(tx, principal.account_id, MOST_LISTED))
+
+    def revoke(self, principal: Principal, link_id: str) -> None:
+        """End a link: at once for new requests, within half a minute for what runs. Raises NotFound."""
+        if not self._database.write(lambda tx: links.revoke(tx, principal.account_id, link_id)):
+            raise NotFound("There is no such link.", code="link_not_found")
+        log.info("link revoked link=%s account=%s", link_id, principal.account_id)
+
+    def open(self, token: str) -> Representation:
+        """Return what the link stands for. Raises NotFound, the same for every reason."""
+        digest = _digest(token)
+        found = self._database.read(lambda tx: _target(tx, digest))
+        if found is None:
+            raise NotFound("This link does not exist, or it has ended.", code="link_not_found")
+        file, rendition = found
+        watch = self._watch(digest)
+        return of_original(file, watch) if rendition is None else of_rendition(file, rendition, watch)
+
+    def _watch(self, digest: str) -> Callable[[], bool]:
+        def may_continue() -> bool:
+            try:
+                return self._database.read(lambda tx: links.find_alive(tx, digest, ORIGINAL) is not None)
+            except StoreUnavailable:
+                return True  # nothing can be revoked meanwhile, and a film outlives a restart of the database
+
+        return may_continue
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _chosen(file: File, renditions: list[Rendition], quality: str) -> Rendition | None:
+    """Return the rendition of that quality; None is the original."""
+    if quality == AUTO:
+        best = best_for_web(file, renditions)
+        return best if isinstance(best, Rendition) else None
+    by_rung = {rendition.rung: rendition for rendition in renditions}
+    if quality != ORIGINAL and quality not in by_rung:
+        available = [AUTO, ORIGINAL, *by_rung]
+        raise InvalidInput(
+            f"This file can be had as: {', '.join(available)}.", code="invalid_quality", available=available
+        )
+    return by_rung.get(quality)
+
+
+def _target(tx: Tx, digest: str) -> tuple[File, Rendition | None] | None:
+    link = links.find_alive(tx, digest, ORIGINAL)
+    file = None if link is None else files.find(tx, link.file_id)
+    if link is None or file is None:
+        return None
+    if link.rendition_id is None:
+        return file, None
+    return next(((file, one) for one in files.renditions(tx, file.content.id) if one.id == link.rendition_id), None)

@@ -1,0 +1,169 @@
+"""Playback: which stored object stands for a file, and until when its bytes may flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from nebula.db import files, listing
+from nebula.db.database import Database, Tx
+from nebula.domain import names
+from nebula.domain.listing import FileDetails
+from nebula.domain.records import File, Job, Principal, Rendition
+from nebula.domain.states import LIVE_JOB_STATES, FileState, JobState
+from nebula.errors import Conflict, NotFound, StoreUnavailable
+
+RENDITION_MEDIA_TYPE = "video/mp4"
+SHORTEST_RETRY_S = 2
+LONGEST_RETRY_S = 60
+
+WEB = "web"
+ANY = "any"
+
+
+@dataclass(frozen=True)
+class Representation:
+    """Fixed bytes that stand for a file, with what their headers say."""
+
+    object_key: str
+    size_bytes: int
+    etag: str  # strong, quoted: made from the digest
+    media_type: str
+    name: str
+    modified_at: datetime
+    may_continue: Callable[[], bool]  # asked while a body runs; False ends it
+
+
+class Playback:
+    """Finds the bytes to play. Whether a file exists at all is said only to who may see it."""
+
+    def __init__(self, database: Database, is_alive: Callable[[str], bool]) -> None:
+        self._database = database
+        self._is_alive = is_alive
+
+    def original(self, principal: Principal, file_id: str) -> Representation:
+        """Return the stored bytes as they came. Raises NotFound."""
+        file = self._database.read(lambda tx: seen(tx, principal, file_id))
+        return of_original(file, self._watch(principal, file_id))
+
+    def rendition(self, principal: Principal, file_id: str, rendition_id: str) -> Representation:
+        """Return one of the file's renditions. Raises NotFound."""
+
+        def work(tx: Tx) -> tuple[File, Rendition]:
+            file = seen(tx, principal, file_id)
+            for rendition in files.renditions(tx, file.content.id):
+                if rendition.id == rendition_id:
+                    return file, rendition
+            raise NotFound("The file has no such rendition.", code="rendition_not_found")
+
+        return of_rendition(*self._database.read(work), self._watch(principal, file_id))
+
+    def stream_path(self, principal: Principal, file_id: str, purpose: str) -> str:
+        """Return the path, below the API's version, of the best representation for `purpose`.
+
+        WEB plays everywhere; ANY is the same or else the original. Raises NotFound, and Conflict where nothing
+        plays everywhere: not_ready (with state, progress and retry_after_s), film_failed or not_a_film.
+        """
+
+        def work(tx: Tx) -> FileDetails:
+            file = seen(tx, principal, file_id)
+            return listing.details(tx, [tx.e.File[file.id]])[0]
+
+        details = self._database.read(work)
+        best = best_for_web(details.file, details.renditions)
+        if isinstance(best, Rendition):
+            return f"/files/{file_id}/renditions/{best.id}/content"
+        if best is None and purpose == WEB:
+            raise why_not_ready(details)
+        return f"/files/{file_id}/content"
+
+    def _watch(self, principal: Principal, file_id: str) -> Callable[[], bool]:
+        def may_continue() -> bool:
+            try:
+                return self._is_alive(principal.session_id) and self._database.read(
+                    lambda tx: _find(tx, principal, file_id) is not None
+                )
+            except StoreUnavailable:
+                return True  # nothing can be revoked meanwhile, and a film outlives a restart of the database
+
+        return may_continue
+
+
+def of_original(file: File, may_continue: Callable[[], bool]) -> Representation:
+    """Return a file's original as a representation."""
+    content = file.content
+    return Representation(
+        object_key=content.object_key,
+        size_bytes=content.size_bytes,
+        etag=f'"{content.sha256}"',
+        media_type=file.media_type,
+        name=file.name,
+        modified_at=content.created_at,
+        may_continue=may_continue,
+    )
+
+
+def of_rendition(file: File, rendition: Rendition, may_continue: Callable[[], bool]) -> Representation:
+    """Return one of a file's renditions as a representation."""
+    return Representation(
+        object_key=rendition.object_key,
+        size_bytes=rendition.size_bytes,
+        etag=f'"{rendition.sha256}"',
+        media_type=RENDITION_MEDIA_TYPE,
+        name=names.with_suffix(file.name, ".mp4"),
+        modified_at=rendition.created_at,
+        may_continue=may_continue,
+    )
+
+
+def best_for_web(file: File, renditions: tuple[Rendition, ...] | list[Rendition]) -> Rendition | File | None:
+    """Return what plays everywhere in the best quality: the original itself, or the highest rendition."""
+    if file.content.web_ready:
+        return file
+    return max(renditions, key=lambda rendition: rendition.height, default=None)
+
+
+def why_not_ready(details: FileDetails) -> Conflict:
+    """Say why nothing of the file plays everywhere, and when to ask again."""
+    state = details.file.content.state
+    live = [job for job in details.jobs if job.state in LIVE_JOB_STATES]
+    if state is FileState.PROCESSING or live:
+        return _not_ready(live[0] if live else None)
+    failed = [job for job in details.jobs if job.state is JobState.FAILED]
+    if state is FileState.FAILED and failed:
+        why = failed[-1].error or "unknown"
+        return Conflict(
+            f"No film could be made of this file: {why} The original can be played or downloaded.",
+            code="film_failed",
+            state=state,
+            reason=why,
+            job_id=failed[-1].id,
+        )
+    return Conflict("This file has no film; its original can be downloaded.", code="not_a_film", state=state)
+
+
+def seen(tx: Tx, principal: Principal, file_id: str) -> File:
+    """Return the file where this account may see it and it is not in the trash. Raises NotFound."""
+    file = _find(tx, principal, file_id)
+    if file is None:
+        raise NotFound("There is no such file, or it is not yours to see.", code="file_not_found")
+    return file
+
+
+def _find(tx: Tx, principal: Principal, file_id: str) -> File | None:
+    file = files.find_visible(tx, file_id, principal)
+    return None if file is None or file.deleted_at is not None else file
+
+
+def _not_ready(job: Job | None) -> Conflict:
+    wait_s = SHORTEST_RETRY_S if job is None or job.eta_s is None else round(job.eta_s)
+    progress = 0.0 if job is None else job.progress
+    return Conflict(
+        f"The film is being made ({progress:.0%}); try again in a while, or play the original.",
+        code="not_ready",
+        state=FileState.PROCESSING,
+        progress=round(progress, 4),
+        eta_s=None if job is None else job.eta_s,
+        retry_after_s=min(max(wait_s, SHORTEST_RETRY_S), LONGEST_RETRY_S),
+    )

@@ -1,0 +1,125 @@
+"""The gateway as it runs in a house: gunicorn in its own process, with a world's stores behind it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nebula import config
+from nebula.api import gateway
+from nebula.storage.choose import open_storage
+from tests.people import PASSWORD
+from tests.stores import free_port, wait_until
+
+# gunicorn as `python -m gunicorn` runs it, with other limits than the product's.
+IMPATIENT = """
+import runpy, sys
+from nebula.domain import limits
+for name, value in zip(sys.argv[1::2], sys.argv[2::2]):
+    if name == "--":
+        break
+    setattr(limits, name, float(value))
+sys.argv = ["gunicorn", *sys.argv[sys.argv.index("--") + 1 :]]
+runpy.run_module("gunicorn", run_name="__main__")
+"""
+
+
+class RunningGateway:
+    """A gateway's processes. `start`, `kill` (-9, all of it) and `stop` may be called in any order.
+
+    `patience` are limits by name (domain/limits.py), so that a test need not wait as long as people would.
+    """
+
+    def __init__(self, environ: dict[str, str], log: Path, **patience: float) -> None:
+        self.patience = patience
+        self.port = free_port()
+        self.environ = environ | {"NEBULA_BIND": f"127.0.0.1:{self.port}"}
+        self.settings = config.load(self.environ)
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self.log = log
+        self.process: subprocess.Popen[bytes] | None = None
+        self._headers: dict[str, dict[str, str]] = {}
+        self._open: list[http.client.HTTPConnection | http.client.HTTPResponse] = []
+
+    def start(self) -> None:
+        open_storage(self.settings).prepare()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._argv(), env=_bare() | self.environ, stdout=log, stderr=log, start_new_session=True
+            )
+        wait_until(lambda: self.get("/ping").status == 200, 60, "start of the gateway")
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it as systemd does, and wait."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(30)
+            self.process = None
+
+    def close(self) -> None:
+        self._end(signal.SIGKILL)
+        for one in self._open:
+            one.close()
+
+    def connect(self, timeout: float = 60) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout)
+
+    def request(
+        self, method: str, path: str, headers: dict[str, str] | None = None, body: Any = None
+    ) -> http.client.HTTPResponse:
+        """Send one request on its own connection; the answer's body is yet to be read."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        self._open.append(connection)
+        connection.request(method, path, body=body, headers=headers or {})
+        self._open.append(answer := connection.getresponse())
+        return answer
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> http.client.HTTPResponse:
+        return self.request("GET", path, headers)
+
+    def signed_in(self, name: str) -> dict[str, str]:
+        """Return the headers of somebody whom `people` made."""
+        if name not in self._headers:
+            given = json.dumps({"username": name, "password": PASSWORD})
+            answer = self.request("POST", "/api/v1/auth/login", {"Content-Type": "application/json"}, given)
+            self._headers[name] = {"Authorization": f"Bearer {json.load(answer)['access_token']}"}
+        return self._headers[name]
+
+    def _argv(self) -> list[str]:
+        python, *words = gateway.argv(self.settings)
+        if not self.patience:
+            return [python, *words]
+        changed = [str(word) for limit in self.patience.items() for word in limit]
+        return [python, "-c", IMPATIENT, *changed, "--", *words[2:]]
+
+    def _end(self, sign: signal.Signals) -> None:
+        if self.process is not None:
+            os.killpg(self.process.pid, sign)
+            self.process.wait()
+            self.process = None
+
+
+def running_gateway(environ: dict[str, str], log: Path, **patience: float) -> Iterator[RunningGateway]:
+    """Run a gateway while a fixture is suspended."""
+    running = RunningGateway(environ, log, **patience)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.close()
+
+
+def _bare() -> dict[str, str]:
+    """Return this environment without the settings that a developer may have set."""
+    ours = ("NEBULA_", "S3_", "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "GUNICORN_CMD_ARGS", "METRICS_TOKEN")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

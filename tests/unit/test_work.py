@@ -1,0 +1,109 @@
+"""A worker's loops, over a Transcoding that does as it is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from nebula.domain.states import Queue
+from nebula.errors import StoreUnavailable
+from nebula.worker import work
+from nebula.worker.work import PLACES, Worker
+from tests.stores import wait_until
+
+
+class Scripted:
+    """Stands for Transcoding: each job is a function."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Callable[[], None]] = []
+        self.begin_errors: list[Exception] = []
+        self.begun = 0
+        self._lock = threading.Lock()
+
+    def begin(self, queue: Queue) -> None:
+        if self.begin_errors:
+            raise self.begin_errors.pop()
+        self.begun += 1
+
+    def note_seen(self) -> None:
+        raise StoreUnavailable("database")
+
+    def run_next(self, queue: Queue, stop: threading.Event) -> bool:
+        assert self.begun, "nothing may be claimed before the old leases went back"
+        with self._lock:
+            job = self.jobs.pop(0) if self.jobs else None
+        if job is None:
+            return False
+        job()
+        return True
+
+
+@pytest.fixture
+def scripted() -> Scripted:
+    return Scripted()
+
+
+@pytest.fixture
+def worker(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    monkeypatch.setattr(work, "BEGIN_AGAIN_S", 0.01)
+    made = Worker(Queue.QUICK, scripted, None, sweep_interval_s=0.05)  # type: ignore[arg-type]
+    yield made
+    made.end()
+
+
+def test_worker_finds_work_without_a_message(worker: Worker, scripted: Scripted) -> None:
+    worker.start()
+    done = threading.Event()
+    scripted.jobs.append(done.set)
+    assert done.wait(20)
+
+
+def test_worker_waits_for_a_database_that_is_away_before_it_claims(worker: Worker, scripted: Scripted) -> None:
+    scripted.begin_errors = [StoreUnavailable("database"), StoreUnavailable("database")]
+    done = threading.Event()
+    scripted.jobs.append(done.set)
+    worker.start()
+    assert done.wait(20)
+
+
+def test_worker_goes_on_after_whatever_a_job_did(worker: Worker, scripted: Scripted) -> None:
+    def fail(error: Exception) -> None:
+        raise error
+
+    done = threading.Event()
+    scripted.jobs = [lambda: fail(StoreUnavailable("database")), lambda: fail(RuntimeError("bug")), done.set]
+    worker.start()
+    assert done.wait(20)
+
+
+def test_no_more_jobs_run_at_once_than_there_are_places(worker: Worker, scripted: Scripted) -> None:
+    running, release = threading.Semaphore(0), threading.Event()
+
+    def job() -> None:
+        running.release()
+        release.wait(20)
+
+    scripted.jobs = [job] * 6
+    worker.start()
+    threads = [threading.Thread(target=worker.work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(PLACES[Queue.QUICK]):
+        assert running.acquire(timeout=20)
+    assert not running.acquire(timeout=0.3)
+    release.set()
+    for thread in threads:
+        thread.join(20)
+    wait_until(lambda: not scripted.jobs, what="every job")
+
+
+def test_stopped_worker_claims_nothing_more(worker: Worker, scripted: Scripted) -> None:
+    worker.start()
+    wait_until(lambda: scripted.begun, what="the start")
+    worker.end()
+    scripted.jobs.append(lambda: None)
+    worker.work()
+    assert len(scripted.jobs) == 1
