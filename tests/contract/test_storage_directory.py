@@ -14,7 +14,7 @@ import pytest
 
 from nebula.domain.limits import PART_SIZE_BYTES
 from nebula.errors import MultipartNotFound, NoRoom, ObjectChanged, ObjectNotFound, StoreUnavailable
-from nebula.storage import directory
+from nebula.storage import directory, disk, records
 from nebula.storage.directory import DirectoryStorage
 from tests.stores import wait_until
 
@@ -48,7 +48,8 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, name: str, work: object) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)  # "may deadlock": the child comes to no lock of another
         child = os.fork()
     if child == 0:
-        monkeypatch.setattr(directory, name, lambda *words, **more: os.kill(os.getpid(), signal.SIGKILL))
+        module = records if name == "append" else directory
+        monkeypatch.setattr(module, name, lambda *words, **more: os.kill(os.getpid(), signal.SIGKILL))
         try:
             work()  # type: ignore[operator]
         finally:
@@ -71,9 +72,9 @@ def left_over(root: Path) -> list[Path]:
 def test_a_part_is_recorded_only_after_its_bytes_are_on_the_disk(storage, monkeypatch):
     multipart_id = upload(storage)
     order: list[str] = []
-    write, append = directory._write, directory._append
-    monkeypatch.setattr(directory, "_write", lambda *words: (write(*words), order.append("bytes")))
-    monkeypatch.setattr(directory, "_append", lambda *words: (append(*words), order.append("record")))
+    write, append = directory.write_through, records.append
+    monkeypatch.setattr(directory, "write_through", lambda *words: (write(*words), order.append("bytes")))
+    monkeypatch.setattr(records, "append", lambda *words: (append(*words), order.append("record")))
     storage.put_part(KEY, multipart_id, 1, b"part")
     storage.put_part(KEY, multipart_id, 1, b"longer part")
     assert order == ["bytes", "record"] * 2
@@ -81,7 +82,7 @@ def test_a_part_is_recorded_only_after_its_bytes_are_on_the_disk(storage, monkey
 
 def test_a_part_whose_writing_was_killed_does_not_count_and_can_be_written_again(storage, monkeypatch):
     multipart_id = upload(storage)
-    killed_at(monkeypatch, "_append", lambda: storage.put_part(KEY, multipart_id, 1, b"never acknowledged"))
+    killed_at(monkeypatch, "append", lambda: storage.put_part(KEY, multipart_id, 1, b"never acknowledged"))
     assert storage.list_parts(KEY, multipart_id) == []
     part = storage.put_part(KEY, multipart_id, 1, b"again")
     storage.complete_multipart(KEY, multipart_id, [part], 5)
@@ -91,7 +92,7 @@ def test_a_part_whose_writing_was_killed_does_not_count_and_can_be_written_again
 def test_a_part_whose_replacing_was_killed_is_the_old_one(storage, monkeypatch):
     multipart_id = upload(storage, b"acknowledged")
     parts = storage.list_parts(KEY, multipart_id)
-    killed_at(monkeypatch, "_append", lambda: storage.put_part(KEY, multipart_id, 1, b"other bytes, and longer"))
+    killed_at(monkeypatch, "append", lambda: storage.put_part(KEY, multipart_id, 1, b"other bytes, and longer"))
     assert storage.list_parts(KEY, multipart_id) == parts
     storage.complete_multipart(KEY, multipart_id, parts, 12)
     assert read(storage) == b"acknowledged"
@@ -109,7 +110,7 @@ def test_a_torn_record_counts_for_nothing_and_hides_none(storage, root, torn):
     assert read(storage) == FULL + b"after"
 
 
-@pytest.mark.parametrize("step", ["_gather", "_sync_folder", "_discard"])
+@pytest.mark.parametrize("step", ["_gather", "sync_folder", "_discard"])
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_completion_that_was_killed_is_finished_by_the_next(storage, root, monkeypatch, step, replaced):
     multipart_id = upload(storage, b"part")
@@ -163,8 +164,9 @@ def waiting_for_locks() -> int:
 
 def test_an_object_is_synced_before_it_gets_its_name_and_its_folders_after(storage, monkeypatch, tmp_path):
     steps: list[str] = []
-    sync, replace = directory._sync, Path.replace
-    monkeypatch.setattr(directory, "_sync", lambda path, *more: (sync(path, *more), steps.append(path.name)))
+    sync, replace = disk.sync, Path.replace
+    for module in (directory, disk):
+        monkeypatch.setattr(module, "sync", lambda path, *more: (sync(path, *more), steps.append(path.name)))
     monkeypatch.setattr(Path, "replace", lambda self, to: (replace(self, to), steps.append("named")))
     multipart_id = upload(storage, b"part")
     steps.clear()

@@ -325,7 +325,7 @@ def test_the_drive_of_a_store_on_this_machine_is_synced_before_done(minio, bucke
     synced: list[Path] = []
     storage = at(minio, minio.endpoint, bucket, sync_dir=tmp_path)
     storage.put_file(KEY, film, "video/mp4")  # the real call works
-    monkeypatch.setattr("nebula.storage.s3._sync_file_system", synced.append)
+    monkeypatch.setattr("nebula.storage.s3.sync_file_system", synced.append)
     storage.put_file(KEY, film, "video/mp4")
     assert synced == [tmp_path]
     multipart_id = storage.create_multipart("other", "video/mp4")

@@ -150,7 +150,14 @@ def test_pages_hold_every_file_once_the_newest_first(people: People, library: Sh
 
 @pytest.mark.parametrize(
     ("q", "found"),
-    [("100%", ["100% real"]), ("1_0", []), ("REAL", ["100% real"]), ("\\", ["back\\slash"]), ("x", []), ("ÜN", ["ünï"])],
+    [
+        ("100%", ["100% real"]),
+        ("1_0", []),
+        ("REAL", ["100% real"]),
+        ("\\", ["back\\slash"]),
+        ("x", []),
+        ("ÜN", ["ünï"]),
+    ],
 )
 def test_a_search_takes_every_character_as_itself(people: People, library: Shelf, q: str, found: list[str]) -> None:
     library.store(people.member, "100% real")

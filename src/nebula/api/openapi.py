@@ -40,7 +40,7 @@ PAGED: dict[str, Schema] = {
 }
 TUS: dict[str, Schema] = {"Tus-Resumable": {"type": "string", "enum": ["1.0.0"]}}
 CREDENTIALS = closed(username=TEXT, password=TEXT)
-CONTENT: dict[int, Schema | None] = {200: BYTES, 206: BYTES, 304: None, 412: None, 416: None}
+CONTENT: dict[int, Schema | None] = {200: BYTES, 206: BYTES, 304: None}
 
 
 def _content(path: str, summary: str, *, public: bool = False) -> list[Operation]:
@@ -108,7 +108,7 @@ OPERATIONS: list[Operation] = [
             method,
             f"{V1}/files/{{file_id}}/stream",
             "The best representation, by redirect",
-            {307: None, 409: ref("Problem") if method == "get" else None},
+            {307: None},
             query={"for": {"type": "string", "enum": ["web", "any"]}},
         )
         for method in ("get", "head")

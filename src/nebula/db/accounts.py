@@ -57,6 +57,11 @@ def any_exists(tx: Tx) -> bool:
     return bool(tx.select("SELECT id, name FROM accounts LIMIT 1"))
 
 
+def everyone(tx: Tx) -> list[Account]:
+    """Return every account, in the order in which they were made."""
+    return [account_record(row) for row in sorted(tx.e.Account.select(), key=lambda row: (row.created_at, row.name))]
+
+
 def set_password(tx: Tx, account_id: str, password_hash: str) -> None:
     """Store a new password's hash."""
     tx.e.Account.get_for_update(id=account_id).password_hash = password_hash

@@ -93,6 +93,8 @@ class Database:
     def __init__(self, url: str, *, threads: int = THREADS) -> None:
         self._url = url
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="db")
+        self._thread_count = threads
+        self._is_closed = False
         self._bind_lock = threading.Lock()
         self._bound: tuple[orm.Database, SimpleNamespace] | None = None
 
@@ -112,8 +114,20 @@ class Database:
         self.read(lambda tx: tx.now)
 
     def close(self) -> None:
-        """End the threads and their connections."""
+        """End the threads and their connections. May be called twice."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        # A connection is its thread's to close; the barrier gives every thread exactly one of these.
+        barrier = threading.Barrier(self._thread_count)
+        for _ in range(self._thread_count):
+            self._threads.submit(self._disconnect, barrier)
         self._threads.shutdown(wait=True)
+
+    def _disconnect(self, barrier: threading.Barrier) -> None:
+        barrier.wait()
+        if self._bound is not None:
+            self._bound[0].disconnect()
 
     def _run(self, work: Callable[[Tx], T], immediate: bool) -> T:
         for attempt in range(1, TRIES + 1):

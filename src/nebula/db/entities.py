@@ -225,7 +225,6 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
 
         _table_ = "doomed_objects"
         object_key = key()
-        multipart_id = maybe_text()
         delete_after = orm.Required(datetime, index="doomed_objects_by_time")
 
     class Node(database.Entity):  # type: ignore[misc]

@@ -101,7 +101,7 @@ def add_stored(
     The same account, name and digest is the existing file: restored, with the visibility announced last. The same bytes
     under another name share the content. A new content gets its probe job in the same transaction.
     """
-    content = tx.e.Content.get(account=account_id, sha256=sha256)
+    content = tx.e.Content.get_for_update(account=account_id, sha256=sha256)
     took_object = content is None
     if content is None:
         content = tx.e.Content(
@@ -136,26 +136,25 @@ def add_stored(
 
 def trash(tx: Tx, file_id: str) -> None:
     """Put a file into the trash, and end its links; the last one of its content takes the content's jobs along."""
+    row, content = _locked(tx, file_id)
     links.revoke_of_file(tx, file_id)
-    row = tx.e.File[file_id]
     row.set(deleted_at=tx.now, updated_at=tx.now)
     tx.flush()
-    if not living_files(tx, row.content.id):
-        jobs.cancel_all(tx, row.content)
+    if not living_files(tx, content.id):
+        jobs.cancel_all(tx, content)
 
 
 def restore(tx: Tx, file_id: str) -> None:
     """Take a file out of the trash and queue the work that its content misses."""
-    row = tx.e.File[file_id]
+    row, content = _locked(tx, file_id)
     row.set(deleted_at=None, updated_at=tx.now)
     tx.flush()
-    jobs.queue_missing(tx, row.content)
+    jobs.queue_missing(tx, content)
 
 
 def purge(tx: Tx, file_id: str) -> None:
     """Remove a file for good; with the last one its content goes, and the objects are doomed."""
-    row = tx.e.File[file_id]
-    content = row.content
+    row, content = _locked(tx, file_id)
     row.delete()
     tx.flush()
     if content.files.is_empty():
@@ -167,15 +166,12 @@ def purge(tx: Tx, file_id: str) -> None:
         tx.flush()
 
 
-def doom(tx: Tx, object_key: str, *, after_s: float = 0, multipart_id: str | None = None) -> None:
+def doom(tx: Tx, object_key: str, *, after_s: float = 0) -> None:
     """Note an object that nothing may need: the sweep deletes it when it is due and no row names it."""
-    tx.flush()
     tx.execute(
-        "INSERT INTO doomed_objects (object_key, multipart_id, delete_after) VALUES ($key, $multipart, $moment)"
-        " ON CONFLICT (object_key) DO UPDATE SET delete_after = excluded.delete_after,"
-        " multipart_id = COALESCE(excluded.multipart_id, doomed_objects.multipart_id)",
+        "INSERT INTO doomed_objects (object_key, delete_after) VALUES ($key, $moment)"
+        " ON CONFLICT (object_key) DO UPDATE SET delete_after = excluded.delete_after",
         key=object_key,
-        multipart=multipart_id,
         moment=tx.after(after_s),
     )
 
@@ -185,15 +181,29 @@ def spare(tx: Tx, object_key: str) -> None:
     tx.execute("DELETE FROM doomed_objects WHERE object_key = $key", key=object_key)
 
 
-def due_objects(tx: Tx, limit: int = 100) -> list[tuple[str, str | None]]:
-    """Return doomed objects that are due and named by no content or rendition: (object key, multipart id)."""
-    return tx.select(
-        "SELECT object_key, multipart_id FROM doomed_objects AS doomed WHERE delete_after <= $now"
+def forget_doomed(tx: Tx, object_key: str) -> None:
+    """Strike off an object that is gone; one that was doomed anew meanwhile, for later, stays."""
+    tx.execute(
+        "DELETE FROM doomed_objects WHERE object_key = $key AND delete_after <= $now", key=object_key, now=tx.now
+    )
+
+
+def due_objects(tx: Tx, limit: int = 100) -> list[str]:
+    """Return the keys of doomed objects that are due and that no content or rendition names."""
+    rows = tx.select(
+        "SELECT object_key, delete_after FROM doomed_objects AS doomed WHERE delete_after <= $now"
         " AND NOT EXISTS (SELECT 1 FROM contents WHERE contents.object_key = doomed.object_key)"
         " AND NOT EXISTS (SELECT 1 FROM renditions WHERE renditions.object_key = doomed.object_key)"
         f" ORDER BY delete_after LIMIT {int(limit)}",
         now=tx.now,
     )
+    return [key for key, _ in rows]
+
+
+def _locked(tx: Tx, file_id: str) -> tuple[Any, Any]:
+    """Return a file's row and its content's, which is held: whether a file is the content's last stays true."""
+    row = tx.e.File[file_id]
+    return row, tx.e.Content.get_for_update(id=row.content.id)
 
 
 def _named(tx: Tx, content: Any, account_id: str, name: str) -> Any:

@@ -197,14 +197,14 @@ def fail(tx: Tx, upload: Upload, code: str, message: str, *, doomed_after_s: flo
     row.set(lease_until=None, updated_at=tx.now, expires_at=tx.after(UPLOAD_LIFE_S))
     tx.flush()
     _forget_parts(tx, upload.id)
-    files.doom(tx, row.object_key, after_s=doomed_after_s, multipart_id=row.multipart_id)
+    files.doom(tx, row.object_key, after_s=doomed_after_s)
 
 
 def doom_leftover(tx: Tx, upload: Upload) -> None:
     """Doom what a superseded attempt may have written after its upload had ended. No content names it any more."""
     row = tx.e.Upload.get_for_update(id=upload.id)
     if row is None or row.state in (UploadState.DONE, UploadState.FAILED):
-        files.doom(tx, upload.object_key, multipart_id=upload.multipart_id)
+        files.doom(tx, upload.object_key)
 
 
 def remove(tx: Tx, upload_id: str) -> None:

@@ -144,6 +144,10 @@ class Accounts:
         """Return whether a first account was made."""
         return self._database.read(accounts.any_exists)
 
+    def everyone(self) -> list[Account]:
+        """Return every account, the closed ones too, in the order in which they were made."""
+        return self._database.read(accounts.everyone)
+
     def create_account(self, name: str, password: str, role: Role) -> Account:
         """Make an account. Raises InvalidInput, or Conflict(code="account_exists")."""
         credentials.checked_account_name(name)

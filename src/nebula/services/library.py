@@ -11,7 +11,7 @@ from nebula.domain import limits, names
 from nebula.domain.listing import FileDetails, FileQuery, Page, Position
 from nebula.domain.records import Principal
 from nebula.domain.states import Queue, Visibility
-from nebula.errors import Conflict, Forbidden, NebulaError, NotFound
+from nebula.errors import Conflict, Forbidden, NotFound, StoreUnavailable
 from nebula.messages import Messages
 from nebula.storage.contract import ObjectStorage
 
@@ -90,15 +90,16 @@ class Library:
 
     def _free_room(self) -> None:
         """Delete the doomed objects that are due. What the store refuses now is tried again by the next sweep."""
-        for object_key, multipart_id in self._database.read(files.due_objects):
+        for object_key in self._database.read(files.due_objects):
             try:
-                if multipart_id is not None:
+                # Also what no row knows by id: a worker that was killed while it stored a large film leaves one.
+                for multipart_id in self._storage.list_multiparts(object_key):
                     self._storage.abort_multipart(object_key, multipart_id)
                 self._storage.delete(object_key)
-            except NebulaError as error:
+            except StoreUnavailable as error:
                 log.warning("object kept key=%s code=%s", object_key, error.code)
                 return
-            self._database.write(lambda tx, key=object_key: files.spare(tx, key))  # type: ignore[misc]
+            self._database.write(lambda tx, key=object_key: files.forget_doomed(tx, key))  # type: ignore[misc]
 
 
 def _purge_expired(tx: Tx) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -20,39 +19,19 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from nebula.domain.limits import PART_SIZE_BYTES
-from nebula.errors import MultipartNotFound, NoRoom, ObjectChanged, ObjectNotFound, StoreUnavailable
+from nebula.errors import MultipartNotFound, ObjectChanged, ObjectNotFound, StoreUnavailable
+from nebula.storage import records as records_file
 from nebula.storage.contract import ObjectInfo, Part, check_key, check_parts
+from nebula.storage.disk import answering, sync, sync_folder, write_through
+from nebula.storage.records import Record
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-BROKEN = (errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ENODEV, errno.ENXIO)
 ABANDONED_S = 86400
 PLACING_TRIES = 10
 MULTIPART_ID = re.compile(r"[0-9a-f]{32}")
-
-
-@dataclass(frozen=True)
-class Record:
-    """A part as the records have it. `beside` names its file where its place in `bytes` was taken already."""
-
-    part: Part
-    beside: str | None = None
-
-    def line(self) -> dict[str, object]:
-        """Return what is written of it."""
-        part = self.part
-        return {"number": part.number, "etag": part.etag, "size_bytes": part.size_bytes, "beside": self.beside}
-
-    @classmethod
-    def read(cls, line: dict[str, object]) -> Record:
-        """Return the record of a line."""
-        beside = line["beside"]
-        part = Part(int(str(line["number"])), str(line["etag"]), int(str(line["size_bytes"])))
-        return cls(part, None if beside is None else str(beside))
 
 
 class DirectoryReader:
@@ -79,7 +58,7 @@ class DirectoryReader:
             return 0
         if self._descriptor is None:
             raise ValueError("the reader is closed")
-        with _answering():
+        with answering():
             count = os.preadv(self._descriptor, [buffer[:wanted]], self._offset)
         if count == 0:
             raise ObjectChanged("The object's file was cut short while it was read.")
@@ -104,10 +83,10 @@ class DirectoryStorage:
 
     def prepare(self) -> None:
         """Make the folders, and remove what a crash left half made or half removed a day ago or earlier."""
-        with _answering():
+        with answering():
             for folder in (self._objects, self._multiparts, self._incoming):
                 folder.mkdir(parents=True, exist_ok=True)
-            _sync_folder(self._root)
+            sync_folder(self._root)
             for path in (*self._incoming.iterdir(), *self._multiparts.iterdir()):
                 _remove_abandoned(path)
 
@@ -121,14 +100,14 @@ class DirectoryStorage:
         check_key(key)
         multipart_id = uuid.uuid4().hex
         folder = self._incoming / multipart_id
-        with _answering():
+        with answering():
             folder.mkdir()
             (folder / "bytes").touch()
             with (folder / "records").open("xb") as records:
-                _append(records.fileno(), {"key": key, "media_type": media_type})
-            _sync_folder(folder)
+                records_file.append(records.fileno(), {"key": key, "media_type": media_type})
+            sync_folder(folder)
             folder.rename(self._multiparts / multipart_id)
-            _sync_folder(self._multiparts)
+            sync_folder(self._multiparts)
         return multipart_id
 
     def put_part(self, key: str, multipart_id: str, number: int, body: bytes | bytearray | memoryview) -> Part:
@@ -137,25 +116,25 @@ class DirectoryStorage:
         if number < 1 or part.size_bytes > PART_SIZE_BYTES:
             raise ValueError(f"part {number} of {part.size_bytes} bytes is no part")
         with self._locked(key, multipart_id) as (folder, records):
-            if number in _stored(records):
+            if number in records_file.stored(records):
                 record = Record(part, f"{number}-{part.etag}")
-                _write(folder / f"{number}-{part.etag}", body, 0, os.O_CREAT | os.O_EXCL)
-                _sync_folder(folder)
+                write_through(folder / f"{number}-{part.etag}", body, 0, os.O_CREAT | os.O_EXCL)
+                sync_folder(folder)
             else:
                 record = Record(part)
-                _write(folder / "bytes", body, _place_of(number))
-            _append(records, record.line())
+                write_through(folder / "bytes", body, _place_of(number))
+            records_file.append(records, record.line())
         return part
 
     def list_parts(self, key: str, multipart_id: str) -> list[Part]:
         """Return the recorded parts."""
         with self._locked(key, multipart_id) as (_, records):
-            return [record.part for _, record in sorted(_stored(records).items())]
+            return [record.part for _, record in sorted(records_file.stored(records).items())]
 
     def list_multiparts(self, key: str) -> list[str]:
         """Return the folders whose records name this key."""
         check_key(key)
-        with _answering():
+        with answering():
             return sorted(folder.name for folder in self._multiparts.iterdir() if _belongs_to(folder, key))
 
     def complete_multipart(self, key: str, multipart_id: str, parts: list[Part], size_bytes: int) -> ObjectInfo:
@@ -163,7 +142,7 @@ class DirectoryStorage:
         check_parts(parts, size_bytes)
         try:
             with self._locked(key, multipart_id) as (folder, records):
-                _gather(folder, _chosen(_stored(records), parts), size_bytes)
+                _gather(folder, records_file.chosen(records_file.stored(records), parts), size_bytes)
                 self._place(folder / "bytes", key)
                 _discard(folder)
         except MultipartNotFound:
@@ -178,7 +157,7 @@ class DirectoryStorage:
             info = None
         if info is None or info.size_bytes != size_bytes:
             raise MultipartNotFound(f"No unfinished upload {multipart_id} of {key}.")
-        with _answering():
+        with answering():
             self._sync_folders(self._path(key))
         self.abort_multipart(key, multipart_id)
         return info
@@ -192,10 +171,10 @@ class DirectoryStorage:
         """Copy the file to the side, and move the copy into place."""
         check_key(key)
         copy = self._incoming / uuid.uuid4().hex
-        with _answering():
+        with answering():
             try:
                 shutil.copyfile(path, copy)
-                _sync(copy)
+                sync(copy)
                 self._place(copy, key)
             finally:
                 copy.unlink(missing_ok=True)
@@ -223,14 +202,14 @@ class DirectoryStorage:
     def delete(self, key: str) -> None:
         """Remove the file, and the folders that it leaves empty."""
         path = self._path(key)
-        with _answering(), suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        with answering(), suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
             path.unlink()
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
             self._prune(path.parent)
 
     def list_objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Walk the tree in the order of S3's keys: by their bytes."""
-        with _answering():
+        with answering():
             yield from self._walk(self._objects, "", prefix)
 
     def _walk(self, folder: Path, base: str, prefix: str) -> Iterator[ObjectInfo]:
@@ -250,7 +229,7 @@ class DirectoryStorage:
 
     def free_bytes(self) -> int | None:
         """Return the room left on the directory's file system."""
-        with _answering():
+        with answering():
             room = os.statvfs(self._root)
         return room.f_bavail * room.f_frsize
 
@@ -261,7 +240,7 @@ class DirectoryStorage:
     def _found(self, key: str) -> Iterator[None]:
         """Translate for one object. Where the folder of all is gone (an unmounted disk), none counts as missing."""
         try:
-            with _answering():
+            with answering():
                 yield
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             self.check()
@@ -277,12 +256,12 @@ class DirectoryStorage:
         if not MULTIPART_ID.fullmatch(multipart_id):
             raise MultipartNotFound(f"No unfinished upload {multipart_id}.")
         folder = self._multiparts / multipart_id
-        with _answering():
+        with answering():
             records = _open_records(folder)
             try:
                 fcntl.flock(records, fcntl.LOCK_EX)
                 gone = os.fstat(records).st_nlink == 0 or (whole and not (folder / "bytes").exists())
-                if gone or _key_of(records) != key:
+                if gone or records_file.key_of(records) != key:
                     raise MultipartNotFound(f"No unfinished upload {multipart_id} of {key}.")
                 yield folder, records
             finally:
@@ -303,7 +282,7 @@ class DirectoryStorage:
 
     def _sync_folders(self, path: Path) -> None:
         for folder in path.parents:
-            _sync_folder(folder)
+            sync_folder(folder)
             if folder == self._objects:
                 return
 
@@ -312,19 +291,6 @@ class DirectoryStorage:
             while folder != self._objects:
                 folder.rmdir()
                 folder = folder.parent
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    """Translate what a disk says."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in FULL:
-            raise NoRoom("The disk that holds the objects is full.") from error
-        if error.errno in BROKEN:
-            raise StoreUnavailable("objects") from error
-        raise
 
 
 def _open_records(folder: Path) -> int:
@@ -340,82 +306,22 @@ def _belongs_to(folder: Path, key: str) -> bool:
     except MultipartNotFound:
         return False
     try:
-        return _key_of(records) == key
+        return records_file.key_of(records) == key
     finally:
         os.close(records)
-
-
-def _append(records: int, line: dict[str, object]) -> None:
-    # The line break comes first: it ends a line that a power cut tore, which then counts for nothing.
-    text = b"\n" + json.dumps(line).encode()
-    if os.write(records, text) != len(text):
-        raise OSError(errno.ENOSPC, "a record was cut short")
-    os.fdatasync(records)
-
-
-def _lines(records: int) -> Iterator[dict[str, object]]:
-    size = os.fstat(records).st_size
-    for line in os.pread(records, size, 0).split(b"\n"):
-        with suppress(ValueError):
-            read = json.loads(line)
-            if isinstance(read, dict):
-                yield read
-
-
-def _key_of(records: int) -> object:
-    return next(_lines(records), {}).get("key")
-
-
-def _stored(records: int) -> dict[int, Record]:
-    """Return each part's newest record by number."""
-    read = [Record.read(line) for line in _lines(records) if "number" in line]
-    return {record.part.number: record for record in read}
-
-
-def _chosen(stored: dict[int, Record], parts: list[Part]) -> list[Record]:
-    chosen = [stored.get(part.number) for part in parts]
-    if [record and record.part for record in chosen] != parts:
-        raise ObjectChanged("These parts are not the ones that are stored.")
-    return [record for record in chosen if record]
 
 
 def _gather(folder: Path, records: list[Record], size_bytes: int) -> None:
     """Bring the replaced parts to their places and cut the file to its size; doing it again changes nothing."""
     for record in records:
         if record.beside:
-            _write(folder / "bytes", (folder / record.beside).read_bytes(), _place_of(record.part.number))
+            write_through(folder / "bytes", (folder / record.beside).read_bytes(), _place_of(record.part.number))
     os.truncate(folder / "bytes", size_bytes)
-    _sync(folder / "bytes")
+    sync(folder / "bytes")
 
 
 def _place_of(number: int) -> int:
     return (number - 1) * PART_SIZE_BYTES
-
-
-def _write(path: Path, body: bytes | bytearray | memoryview, place: int, flags: int = 0) -> None:
-    """Write all of `body` at a place of the file, through to the disk."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o644)
-    try:
-        rest = memoryview(body).cast("B")
-        while rest:
-            count = os.pwrite(descriptor, rest, place)
-            rest, place = rest[count:], place + count
-        os.fdatasync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync(path: Path, flags: int = 0) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    with suppress(FileNotFoundError):  # pruned by a delete meanwhile: it holds nothing of ours then
-        _sync(folder, os.O_DIRECTORY)
 
 
 def _discard(folder: Path) -> None:
@@ -423,7 +329,7 @@ def _discard(folder: Path) -> None:
     for path in sorted(folder.iterdir(), key=lambda path: path.name == "records"):
         path.unlink()
     folder.rmdir()
-    _sync_folder(folder.parent)
+    sync_folder(folder.parent)
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -10,7 +10,6 @@ names a directory there, and that file system is synced before anything counts a
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import threading
@@ -34,6 +33,7 @@ from nebula.domain.limits import PART_SIZE_BYTES
 from nebula.errors import MultipartNotFound, NebulaError, NoRoom, ObjectChanged, ObjectNotFound, StoreUnavailable
 from nebula.storage import s3_reader
 from nebula.storage.contract import ObjectInfo, ObjectReader, Part, check_key, check_parts
+from nebula.storage.disk import parts_of, sync_file_system
 from nebula.storage.s3_reader import Connections, EmptyReader, Exchange, S3Reader
 
 CHECK_S = 2.5
@@ -206,7 +206,7 @@ class S3Storage:
     def _put_in_parts(self, key: str, path: Path, media_type: str, size_bytes: int) -> ObjectInfo:
         multipart_id = self.create_multipart(key, media_type)
         try:
-            parts = [self.put_part(key, multipart_id, number, body) for number, body in _parts_of(path)]
+            parts = [self.put_part(key, multipart_id, number, body) for number, body in parts_of(path)]
             return self.complete_multipart(key, multipart_id, parts, size_bytes)
         except BaseException:
             with suppress(NebulaError):
@@ -297,7 +297,7 @@ class S3Storage:
     def _sync(self) -> None:
         if self._sync_dir is not None:
             with _drive(self._sync_dir):
-                _sync_file_system(self._sync_dir)
+                sync_file_system(self._sync_dir)
 
 
 @contextmanager
@@ -384,31 +384,3 @@ def _sendable(body: bytes | bytearray | memoryview) -> bytes | bytearray:
     if isinstance(whole, bytes | bytearray) and len(whole) == body.nbytes and body.contiguous:
         return whole
     return body.tobytes()
-
-
-def _parts_of(path: Path) -> Iterator[tuple[int, memoryview]]:
-    """Yield a file's parts by number, each in the same buffer."""
-    buffer = bytearray(PART_SIZE_BYTES)
-    with path.open("rb", buffering=0) as file:
-        number = 0
-        while count := _fill(file, buffer):
-            number += 1
-            yield number, memoryview(buffer)[:count]
-
-
-def _fill(file: Any, buffer: bytearray) -> int:
-    view, count = memoryview(buffer), 0
-    while count < len(buffer) and (read := file.readinto(view[count:])):
-        count += read
-    return count
-
-
-def _sync_file_system(folder: Path) -> None:
-    """Write the file system of a folder to its disk (syncfs(2), which Python has no name for)."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(folder))
-    finally:
-        os.close(descriptor)

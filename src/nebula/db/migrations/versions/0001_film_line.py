@@ -162,7 +162,7 @@ def _uploads() -> None:
         _size("size_bytes"),
         sa.PrimaryKeyConstraint("upload_id", "number"),
     )
-    op.create_table("doomed_objects", _key("object_key"), _maybe_text("multipart_id"), _time("delete_after"))
+    op.create_table("doomed_objects", _key("object_key"), _time("delete_after"))
     op.create_index("doomed_objects_by_time", "doomed_objects", ["delete_after"])
 
 

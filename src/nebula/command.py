@@ -1,0 +1,226 @@
+"""`nebula-server`: the server's own command, on the machine it runs on. An error is one line that says what to do."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import nebula
+from nebula import config, up
+from nebula.auth.passwords import Passwords
+from nebula.auth.tokens import AccessTokens
+from nebula.config import Settings
+from nebula.db import migrate
+from nebula.db.database import Database
+from nebula.domain.states import Queue, Role
+from nebula.errors import InvalidInput, NebulaError, NotFound, SettingsError, StoreUnavailable
+from nebula.messages import Messages
+from nebula.services.accounts import Accounts
+from nebula.services.checking import Checks
+from nebula.storage.choose import open_storage
+from nebula.worker.app import create_worker
+
+DONE, FAILED, USAGE, UNREACHABLE, NOT_FOUND, INTERRUPTED = 0, 1, 2, 3, 5, 130
+
+Command = Callable[[Mapping[str, str], argparse.Namespace], int]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return its exit status."""
+    arguments = _parser().parse_args(argv)
+    command: Command = arguments.command
+    try:
+        return command(_environment(), arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except NebulaError as error:
+        print(f"nebula-server: {error.message}", file=sys.stderr)
+        if log := error.details.get("log"):
+            print(f"The end of {error.details.get('path')}:\n{log}", file=sys.stderr)
+        return _status(error)
+
+
+def _status(error: NebulaError) -> int:
+    if isinstance(error, StoreUnavailable):
+        return UNREACHABLE
+    return NOT_FOUND if isinstance(error, NotFound) else FAILED
+
+
+def _environment() -> dict[str, str]:
+    environ = dict(os.environ)
+    own = Path(sys.prefix)
+    if own.name == ".venv":
+        # The checkout's own command means the checkout's own data, wherever it is typed.
+        environ.setdefault("NEBULA_DATA_DIR", str(own.parent / ".nebula"))
+    return environ
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="nebula-server", description="The server's own command.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"Nebula {nebula.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command, help: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
+        added.set_defaults(command=command)
+        return added
+
+    add("up", _up, "Run gateway and workers until Ctrl-C.")
+    add("migrate", _migrate, "Bring the schema to this version.").add_argument(
+        "--status", action="store_true", help="only say where the schema stands; exit status 1 where it is not current"
+    )
+    add("accounts", _list_accounts, "List the accounts, one a line.")
+    create = add("create-account", _create_account, "Make an account.")
+    create.add_argument("--role", choices=[role.value for role in Role], default=Role.MEMBER.value)
+    reset = add("reset-password", _reset_password, "Give an account a new password; its sessions end.")
+    for with_password in (create, reset):
+        with_password.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
+    disable = add("disable-account", _disable_account, "Close an account: sessions and links end, files stay.")
+    for with_name in (create, reset, disable):
+        with_name.add_argument("name", metavar="NAME")
+    add("check", _check, "Say whether everything that the server needs is there.")
+    add("sweep", _sweep, "Sweep once, now.")
+    return parser
+
+
+def _up(environ: Mapping[str, str], _arguments: argparse.Namespace) -> int:
+    return up.run(environ)
+
+
+def _migrate(environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
+    settings = config.load(environ)
+    if not arguments.status:
+        print(f"The schema is at revision {migrate.upgrade(settings.database_url).current}.")
+        return DONE
+    _require_database(settings)
+    found = migrate.status(settings.database_url)
+    print(_standing(found))
+    return DONE if found.is_current else FAILED
+
+
+def _list_accounts(environ: Mapping[str, str], _arguments: argparse.Namespace) -> int:
+    with _accounts(environ) as accounts:
+        for account in accounts.everyone():
+            print(f"{account.name} ({account.role}{', closed' if account.disabled_at else ''})")
+    return DONE
+
+
+def _create_account(environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
+    with _accounts(environ) as accounts:
+        account = accounts.create_account(arguments.name, _password(arguments), Role(arguments.role))
+    print(f"The account {account.name} ({account.role}) is there.")
+    return DONE
+
+
+def _reset_password(environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
+    with _accounts(environ) as accounts:
+        accounts.reset_password(arguments.name, _password(arguments))
+    print(f"The account {arguments.name} has a new password; its sessions have ended.")
+    return DONE
+
+
+def _disable_account(environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
+    with _accounts(environ) as accounts:
+        accounts.disable_account(arguments.name)
+    print(f"The account {arguments.name} is closed; its files are still there.")
+    return DONE
+
+
+def _check(environ: Mapping[str, str], _arguments: argparse.Namespace) -> int:
+    settings = config.load(environ)
+    _require_database(settings)
+    messages = Messages(settings)
+    database = Database(settings.database_url, threads=1)
+    is_well = True
+    try:
+        checks = Checks(
+            database,
+            open_storage(settings),
+            schema=lambda: _schema(settings),
+            queue=messages.check,
+            programs=_programs,
+        )
+        for finding in checks.run():
+            print(f"{'ok  ' if finding.is_well else 'FAIL'}  {finding.subject:<9} {finding.text}")
+            is_well = is_well and finding.is_well
+    finally:
+        messages.close()
+        database.close()
+    return DONE if is_well else FAILED
+
+
+def _sweep(environ: Mapping[str, str], _arguments: argparse.Namespace) -> int:
+    settings = config.load(environ)
+    _require_schema(settings)
+    _, worker = create_worker(settings, Queue.QUICK)
+    worker.sweep()
+    print("Swept.")
+    return DONE
+
+
+@contextmanager
+def _accounts(environ: Mapping[str, str]) -> Iterator[Accounts]:
+    settings = config.load(environ)
+    _require_schema(settings)
+    database = Database(settings.database_url, threads=1)
+    try:
+        # No token is issued or read here, so that any key will do: SECRET_KEY may be out of this person's reach.
+        tokens = AccessTokens([secrets.token_urlsafe(32)], minutes=1)
+        yield Accounts(database, Passwords(), tokens, refresh_token_days=settings.refresh_token_days)
+    finally:
+        database.close()
+
+
+def _password(arguments: argparse.Namespace) -> str:
+    if arguments.password_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise InvalidInput("There is no terminal to ask for the password: give it on stdin with --password-stdin.")
+    password = getpass.getpass(f"Password for {arguments.name}: ")
+    if getpass.getpass("Once more: ") != password:
+        raise InvalidInput("The two passwords differ; nothing was changed.")
+    return password
+
+
+def _require_database(settings: Settings) -> None:
+    # Opening SQLite would make an empty database in the wrong place.
+    path = Path(settings.database_url.removeprefix("sqlite:///"))
+    if settings.embedded_database and not path.exists():
+        raise SettingsError(
+            f"There is no database at {path}. Set NEBULA_DATA_DIR (or DATABASE_URL) to the server's, or run"
+            " nebula-server migrate to make a new one."
+        )
+
+
+def _require_schema(settings: Settings) -> None:
+    _require_database(settings)
+    _schema(settings)
+
+
+def _schema(settings: Settings) -> str:
+    found = migrate.status(settings.database_url)
+    if found.current is None or not (found.is_current or found.is_newer):
+        raise SettingsError(_standing(found))
+    return _standing(found)
+
+
+def _standing(found: migrate.SchemaStatus) -> str:
+    if found.is_newer:
+        return f"The schema is at revision {found.current}, written by a newer version (this one knows {found.head})."
+    if found.is_current:
+        return f"The schema is at revision {found.current}, as this version needs it."
+    return f"The schema is at revision {found.current or 'none'}, not at {found.head}: run nebula-server migrate."
+
+
+def _programs() -> str:
+    missing = [program for program in up.PROGRAMS if shutil.which(program) is None]
+    if missing:
+        raise SettingsError(f"Not installed: {', '.join(missing)}. On Debian: apt-get install ffmpeg util-linux.")
+    return str(shutil.which("ffmpeg"))

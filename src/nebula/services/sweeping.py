@@ -1,0 +1,67 @@
+"""The sweep: each minute it makes up for what a crash, a lost message or a store's outage left undone.
+
+Its parts know nothing of each other: one that fails says so in the journal, and the next one runs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from nebula.db import accounts, leases, links
+from nebula.db.database import Database
+from nebula.errors import StoreUnavailable
+from nebula.messages import Messages
+
+log = logging.getLogger(__name__)
+
+
+class Sweeper(Protocol):
+    """A service with something to sweep."""
+
+    def sweep(self) -> None:
+        """Finish or undo what was left half way. May run at any time, on several nodes at once."""
+
+
+class Sweep:
+    """Every part of the sweep, in order."""
+
+    def __init__(
+        self,
+        database: Database,
+        messages: Messages,
+        *,
+        plan_anew: Callable[[], None],
+        uploads: Sweeper,
+        library: Sweeper,
+    ) -> None:
+        self._database = database
+        self._messages = messages
+        self._parts: list[tuple[str, Callable[[], None]]] = [
+            ("leases", self._expire_leases),
+            ("plans", plan_anew),
+            ("queues", self._wake_queues),
+            ("uploads", uploads.sweep),
+            ("library", library.sweep),
+            ("accounts", lambda: database.write(accounts.tidy)),
+            ("links", lambda: database.write(links.tidy)),
+        ]
+
+    def run(self) -> None:
+        """Run every part once."""
+        for name, part in self._parts:
+            try:
+                part()
+            except StoreUnavailable as error:
+                log.warning("sweep waits part=%s store=%s", name, error.store)
+            except Exception:  # one part's mistake must not keep the others from running
+                log.exception("sweep failed part=%s", name)
+
+    def _expire_leases(self) -> None:
+        for job_id, attempt in self._database.write(leases.expire):
+            log.warning("lease ran out job=%s attempt=%s", job_id, attempt)
+
+    def _wake_queues(self) -> None:
+        for queue in self._database.read(leases.waiting_queues):
+            self._messages.wake(queue)

@@ -1,0 +1,300 @@
+"""Uploads: resumable ones (tus) and whole bodies (by name), from their first byte to their file.
+
+Creating, going on, and cleaning up are here; receiving.py takes bodies in, finishing.py makes files of them,
+reconciling.py takes a row back to what a power cut left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from pathlib import Path
+
+from nebula.db import uploads
+from nebula.db.database import Database, Tx
+from nebula.domain import names
+from nebula.domain.limits import LEASE_S, MAX_UPLOAD_BYTES, PART_SIZE_BYTES
+from nebula.domain.records import Principal, Upload
+from nebula.domain.states import UploadState, Visibility
+from nebula.errors import (
+    ChecksumMismatch,
+    Conflict,
+    DigestMismatch,
+    Gone,
+    MultipartNotFound,
+    NebulaError,
+    NoRoom,
+    NotFound,
+    PreconditionFailed,
+    StoreUnavailable,
+    Superseded,
+    TooLarge,
+)
+from nebula.services.finishing import Finishing, Messages, Stored
+from nebula.services.receiving import Body, Hasher, Reception, Stores
+from nebula.services.reconciling import Reconciling, Standing, read_standing
+from nebula.services.room import Room
+from nebula.services.tails import Tails
+from nebula.services.underway import Hashers, Receptions
+from nebula.storage.contract import ObjectStorage
+
+log = logging.getLogger(__name__)
+
+WAIT_S = 10.0  # how long a final body waits for its file
+TRIES = 5
+STILL_TO_BE_DONE = (Superseded, StoreUnavailable, NoRoom)  # the sweep or another goes on: so far, it is being verified
+FINISHING = (UploadState.COMPLETING, UploadState.VERIFYING)
+
+
+class Uploads:
+    """What becomes a file. Runs on the machine of the gateway, whose disk holds the tails."""
+
+    def __init__(
+        self,
+        database: Database,
+        storage: ObjectStorage,
+        messages: Messages,
+        *,
+        tails_dir: Path,
+        data_dir: Path,
+        reserve_bytes: int,
+    ) -> None:
+        self._database = database
+        self._tails = Tails(tails_dir)
+        self._room = Room(storage, data_dir, reserve_bytes)
+        self._stores = Stores(database, storage, self._tails, self._room)
+        self._reconciling = Reconciling(self._stores)
+        self._finishing = Finishing(self._stores, self._reconciling, messages)
+        self._hashers = Hashers()
+        self._receptions = Receptions()
+
+    def close(self) -> None:
+        """Let the own threads end."""
+        self._finishing.close()
+
+    def create(
+        self,
+        principal: Principal,
+        *,
+        name: str,
+        media_type: str,
+        visibility: Visibility,
+        length_bytes: int,
+        sha256: str | None,
+    ) -> Upload:
+        """Begin a resumable upload; one of 0 bytes is finished at once. Raises InvalidInput, TooLarge, NoRoom."""
+        upload = self._add(principal, name, media_type, visibility, length_bytes, sha256, resumable=True)
+        return upload if length_bytes else self.append(principal, upload.id, 0, Body(_Nothing(), 0))
+
+    def find(self, principal: Principal, upload_id: str) -> Upload:
+        """Return an upload of this account as it really stands, which may be less than was acknowledged before.
+
+        Raises NotFound, Gone (it expired or was terminated), StoreUnavailable.
+        """
+        standing = self._reconciling.current(upload_id)
+        upload = self._own(principal, standing)
+        if upload.state in FINISHING:
+            self._finishing.take_over(upload_id)
+        return upload
+
+    def append(self, principal: Principal, upload_id: str, offset: int, body: Body) -> Upload:
+        """Take a body in at `offset`; the last one waits up to 10 s for the file.
+
+        A newer body supersedes one that is under way. Raises Conflict (offset_mismatch), Gone, TooLarge,
+        ChecksumMismatch, NoRoom, and whatever broke the body: the bytes that came before it are kept.
+        """
+        standing = self._begin(principal, upload_id, offset, body)
+        if standing.upload.state is not UploadState.RECEIVING:
+            return standing.upload
+        reception = Reception(self._stores, standing.upload, len(standing.parts), self._hasher(standing), body)
+        try:
+            with self._receptions.entered(reception):
+                reception.load_tail()
+                reception.take()
+        except MultipartNotFound as error:
+            self._reconciling.current(upload_id)
+            raise Conflict("Bytes of this upload are lost; ask for its offset.", code="upload_restarted") from error
+        finally:
+            finished = self._left(reception)
+        return self._waited_for(upload_id, finished)
+
+    def store(
+        self,
+        principal: Principal,
+        *,
+        name: str,
+        media_type: str,
+        visibility: Visibility,
+        body: Body,
+        sha256: str | None,
+        only_new: bool,
+    ) -> Stored:
+        """Make a file of a whole body, or nothing.
+
+        Raises PreconditionFailed (`only_new`, and a living file has the name), DigestMismatch, InvalidInput, TooLarge,
+        NoRoom, and whatever broke the body.
+        """
+        if only_new:
+            self._check_not_taken(principal, names.checked(name))
+        upload = self._add(principal, name, media_type, visibility, body.length, sha256, resumable=False)
+        reception = Reception(self._stores, upload, 0, hashlib.sha256(), body)
+        try:
+            complete = reception.take_to_the_end()
+            return self._finishing.finish(complete, reception.hasher, only_new=only_new)
+        except BaseException as error:
+            self._drop(reception.upload, error)
+            raise
+
+    def terminate(self, principal: Principal, upload_id: str) -> None:
+        """End an upload: its bytes are given up, unless they are a file already. Raises NotFound, Gone."""
+        for _ in range(TRIES):
+            upload = self._own(principal, self._database.read(lambda tx: read_standing(tx, upload_id)))
+            if upload.state in (UploadState.DONE, UploadState.FAILED):
+                return self._remove(upload_id)
+            with suppress(Superseded):  # a body began, or ended, this moment
+                self._finishing.give_up(upload, "terminated", "The upload was terminated.", doomed_after_s=LEASE_S)
+                return self._receptions.interrupt(upload_id)
+        raise Conflict("This upload changes too fast to be ended; try again.", code="upload_busy")
+
+    def sweep(self) -> None:
+        """Finish what nobody finishes any more, end what expired, remove what outlived its use.
+
+        What it starts to finish it waits for as long as a client would, and leaves to its own threads then.
+        """
+        if not self._tails.exist():
+            return
+        taken = [self._finishing.take_over(upload_id) for upload_id in self._database.read(uploads.left_alone)]
+        for upload in self._database.read(uploads.given_up):
+            self._end(upload)
+        for upload_id in self._database.read(uploads.outlived):
+            self._remove(upload_id)
+        self._sweep_tails()
+        wait([future for future in taken if future is not None], WAIT_S)
+
+    def _add(
+        self,
+        principal: Principal,
+        name: str,
+        media_type: str,
+        visibility: Visibility,
+        length_bytes: int | None,
+        sha256: str | None,
+        *,
+        resumable: bool,
+    ) -> Upload:
+        if length_bytes is not None and length_bytes > MAX_UPLOAD_BYTES:
+            raise TooLarge(f"A file may have {MAX_UPLOAD_BYTES} bytes at most.", code="file_too_large")
+        names.checked(name)
+        self._room.check(local_bytes=PART_SIZE_BYTES, object_bytes=length_bytes or 0)
+        self._tails.prepare()
+        upload = self._database.write(
+            lambda tx: uploads.add(
+                tx,
+                upload_id=str(uuid.uuid4()),
+                account_id=principal.account_id,
+                name=name,
+                media_type=media_type,
+                visibility=visibility,
+                announced_sha256=sha256,
+                length_bytes=length_bytes,
+                resumable=resumable,
+            )
+        )
+        log.info("begun upload=%s account=%s bytes=%s", upload.id, upload.account_id, length_bytes)
+        return upload
+
+    def _own(self, principal: Principal, standing: Standing | None) -> Upload:
+        upload = standing.upload if standing else None
+        if upload is None or upload.account_id != principal.account_id or not upload.resumable:
+            raise NotFound("There is no such upload; begin a new one.", code="upload_not_found")
+        if upload.error_code in ("terminated", "expired"):
+            raise Gone(upload.error or "The upload has ended.", code=f"upload_{upload.error_code}")
+        return upload
+
+    def _begin(self, principal: Principal, upload_id: str, offset: int, body: Body) -> Standing:
+        found = self._database.read(lambda tx: read_standing(tx, upload_id))
+        upload = self._own(principal, found)
+        if upload.state is UploadState.FAILED:
+            raise Gone(upload.error or "The upload has failed.", code="upload_failed")
+        length = upload.length_bytes or 0
+        if offset == length and body.length == 0 and upload.state is not UploadState.RECEIVING:
+            return Standing(upload, [])  # the last body again: its answer was lost
+        if offset == upload.offset_bytes and body.length is not None and offset + body.length > length:
+            raise TooLarge("The body goes beyond the upload's length.", code="body_too_long")
+
+        def work(tx: Tx) -> Standing | None:
+            return read_standing(tx, upload_id) if uploads.begin(tx, upload_id, offset) else None
+
+        begun = self._database.write(work)
+        if begun is None:
+            raise Conflict(
+                "The upload does not go on there; ask for its offset.",
+                code="offset_mismatch",
+                offset=upload.offset_bytes,
+            )
+        return begun
+
+    def _hasher(self, standing: Standing) -> Hasher | None:
+        if not standing.parts:
+            return hashlib.sha256()
+        return self._hashers.take(standing.upload.id, standing.upload.attempt - 1, len(standing.parts))
+
+    def _left(self, reception: Reception) -> Future[Stored] | None:
+        """Note what a body leaves behind, however it ended; where it was the last one, begin to finish."""
+        upload = reception.upload
+        if upload.state is UploadState.COMPLETING:
+            return self._finishing.start(upload, reception.hasher)
+        if reception.hasher is not None:
+            self._hashers.put(upload.id, upload.attempt, reception.part_count, reception.hasher)
+        return None
+
+    def _waited_for(self, upload_id: str, finished: Future[Stored] | None) -> Upload:
+        if finished is not None:
+            with suppress(TimeoutError, *STILL_TO_BE_DONE):
+                try:
+                    finished.result(WAIT_S)
+                except DigestMismatch as error:
+                    raise ChecksumMismatch(error.message, code=error.code) from error
+        upload = self._database.read(lambda tx: uploads.find(tx, upload_id))
+        if upload is None:
+            raise NotFound("The upload was terminated.", code="upload_not_found")
+        return upload
+
+    def _check_not_taken(self, principal: Principal, name: str) -> None:
+        if self._database.read(lambda tx: uploads.is_taken(tx, principal.account_id, name)):
+            raise PreconditionFailed("A file of yours has this name already.", code="name_taken")
+
+    def _drop(self, upload: Upload, error: BaseException) -> None:
+        code = error.code if isinstance(error, NebulaError) else "incomplete_body"
+        with suppress(*STILL_TO_BE_DONE):  # given up already, or a file; or else the sweep's
+            self._finishing.give_up(upload, code, "The body did not become a file.")
+
+    def _end(self, upload: Upload) -> None:
+        code = "expired" if upload.resumable else "incomplete_body"
+        with suppress(Superseded):
+            self._finishing.give_up(upload, code, "No more bytes came in time.", doomed_after_s=LEASE_S)
+
+    def _remove(self, upload_id: str) -> None:
+        self._tails.remove(upload_id)  # first: a tail without a row is not removed
+        self._database.write(lambda tx: uploads.remove(tx, upload_id))
+
+    def _sweep_tails(self) -> None:
+        """Remove the tail files that a crash kept from being removed."""
+        for upload_id in self._tails.upload_ids():
+            upload = self._database.read(lambda tx, found=upload_id: uploads.find(tx, found))  # type: ignore[misc]
+            if upload is None:
+                self._tails.remove_outlived(upload_id)
+            elif upload.state in (UploadState.DONE, UploadState.FAILED):
+                self._tails.remove(upload_id)
+            else:
+                self._tails.remove(upload_id, before=upload.tail_attempt)
+
+
+class _Nothing:
+    """A body of no bytes."""
+
+    def read(self, _size: int, /) -> bytes:
+        return b""

@@ -1,0 +1,1 @@
+"""The workers: Celery's settings, and task bodies that call a service."""

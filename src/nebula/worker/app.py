@@ -1,0 +1,122 @@
+"""A worker's composition on one page: settings, adapters, services, Celery. `python -m nebula.worker.app QUEUE`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from typing import Any
+
+from celery import Celery, bootsteps, signals
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
+
+from nebula import config
+from nebula.config import Settings
+from nebula.db.database import Database
+from nebula.domain.states import Queue
+from nebula.messages import Messages, make_celery
+from nebula.services.library import Library
+from nebula.services.room import Room
+from nebula.services.sweeping import Sweep
+from nebula.services.transcoding import Transcoding
+from nebula.services.uploads import Uploads
+from nebula.storage.choose import open_storage
+from nebula.worker import tasks
+from nebula.worker.work import PLACES, Worker
+
+
+def argv(queue: Queue) -> list[str]:
+    """Return the command that runs this queue's worker with this interpreter; settings come from the environment."""
+    return [sys.executable, "-m", "nebula.worker.app", queue.value]
+
+
+def create_worker(settings: Settings, queue: Queue) -> tuple[Celery, Worker]:
+    """Build one queue's worker. It starts and ends with Celery's own."""
+    # Adapters
+    database = Database(settings.database_url)
+    storage = open_storage(settings)
+    messages = Messages(settings)
+
+    # Services
+    room = Room(storage, settings.data_dir, settings.reserve_bytes)
+    transcoding = Transcoding(
+        database, storage, messages, room, node=settings.node_name, scratch_dir=settings.scratch_dir
+    )
+    library = Library(database, storage, messages)
+    uploads = Uploads(
+        database,
+        storage,
+        messages,
+        tails_dir=settings.tails_dir,
+        data_dir=settings.data_dir,
+        reserve_bytes=settings.reserve_bytes,
+    )
+    sweep = Sweep(database, messages, plan_anew=transcoding.plan_anew, uploads=uploads, library=library)
+
+    # Tasks
+    worker = Worker(
+        queue,
+        transcoding,
+        sweep if queue is Queue.QUICK else None,
+        sweep_interval_s=settings.sweep_interval_s,
+    )
+    celery = make_celery(settings)
+    tasks.install(celery, worker)
+    celery.steps["worker"].add(_step(worker))
+    return celery, worker
+
+
+def _step(worker: Worker) -> type[bootsteps.StartStopStep]:
+    class Own(bootsteps.StartStopStep):  # type: ignore[misc]
+        """Starts before Celery looks for its broker, which may be gone; ends before its pool is waited for."""
+
+        requires = ("celery.worker.components:Pool",)
+
+        def start(self, parent: Any) -> None:
+            worker.start()
+
+        def stop(self, parent: Any) -> None:
+            worker.end()
+
+        def terminate(self, parent: Any) -> None:
+            worker.end()
+
+    return Own
+
+
+def main() -> int:
+    """Run the worker of the queue that the command line names until a signal ends it."""
+    queue = Queue(sys.argv[1])
+    settings = config.load()
+    _log_plainly()
+    celery, worker = create_worker(settings, queue)
+
+    def stop_at_once(**_: Any) -> None:
+        worker.stop.set()
+
+    signals.worker_shutting_down.connect(stop_at_once)
+    # A stable name: what a worker of this name held before is given back when it starts.
+    name = ["-n", f"{queue}@{settings.node_name}", "-Q", queue.value]
+    # Threads: the work is ffmpeg's. No talk with other workers: the rows say all there is to know.
+    how = ["-P", "threads", "-c", str(PLACES[queue]), "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    celery.worker_main(["--quiet", "worker", *name, *how])
+    return 0
+
+
+def _log_plainly() -> None:
+    logging.basicConfig(level=logging.INFO, format="level=%(levelname)s logger=%(name)s %(message)s", stream=sys.stderr)
+    for name in ("celery", "kombu"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # About root, for those who accept pickle (here only JSON is), and about late acks, at each loss of the broker.
+    for category in (SecurityWarning, CPendingDeprecationWarning):
+        warnings.simplefilter("ignore", category)
+    # Celery leaves logging alone where this signal has a receiver.
+    signals.setup_logging.connect(_leave_logging_alone)
+
+
+def _leave_logging_alone(**_: Any) -> None:
+    """Receive Celery's signal; there is nothing to do."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

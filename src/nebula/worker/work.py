@@ -1,0 +1,111 @@
+"""What a worker process does by itself: it works off its queue when woken, looks for work without being woken, sweeps.
+
+Celery's tasks and the looking share the same places, so that no more is done at once than was meant. The looking keeps
+films being made while Redis is gone; it also does what was queued before this process started.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from nebula.domain.states import Queue
+from nebula.errors import StoreUnavailable
+from nebula.services.sweeping import Sweep
+from nebula.services.transcoding import Transcoding
+
+log = logging.getLogger(__name__)
+
+PLACES = {Queue.QUICK: 2, Queue.ENCODE: 1}
+LOOK_S = 30.0
+BEGIN_AGAIN_S = 2.0
+FIRST_SWEEP_S = 2.0
+JOIN_S = 10.0
+
+
+class Worker:
+    """One queue's worker on one node."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        transcoding: Transcoding,
+        sweep: Sweep | None,
+        *,
+        sweep_interval_s: float,
+    ) -> None:
+        self.queue = queue
+        self.stop = threading.Event()
+        self._transcoding = transcoding
+        self._sweep = sweep
+        self._sweep_interval_s = sweep_interval_s
+        self._places = threading.BoundedSemaphore(PLACES[queue])
+        self._begun = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start the threads that look for work and sweep."""
+        loops: list[tuple[str, Callable[[], None]]] = [("look", self._look_loop)]
+        if self._sweep is not None:
+            loops.append(("sweep", self._sweep_loop))
+        self._threads = [threading.Thread(target=loop, name=name, daemon=True) for name, loop in loops]
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> None:
+        """Tell everything to stop, and wait until the leases are given back."""
+        self.stop.set()
+        for thread in self._threads:
+            thread.join(JOIN_S)
+
+    def work(self) -> None:
+        """Do jobs of the queue until none waits. What was claimed before this process began is given back first."""
+        while not self._begun.wait(0.2):
+            if self.stop.is_set():
+                return
+        with self._places:
+            self._work()
+
+    def sweep(self) -> None:
+        """Sweep once, where this worker does that."""
+        if self._sweep is not None:
+            self._sweep.run()
+
+    def _work(self) -> None:
+        try:
+            while not self.stop.is_set() and self._transcoding.run_next(self.queue, self.stop):
+                pass
+        except StoreUnavailable as error:
+            log.warning("no work queue=%s store=%s", self.queue, error.store)
+        except Exception:  # the task boundary: the next message or look tries again
+            log.exception("work failed queue=%s", self.queue)
+
+    def _look_loop(self) -> None:
+        while not self._begin() and not self.stop.wait(BEGIN_AGAIN_S):
+            pass
+        while not self.stop.is_set():
+            with suppress(StoreUnavailable):  # nobody could look at the row either
+                self._transcoding.note_seen()
+            if self._places.acquire(blocking=False):
+                try:
+                    self._work()
+                finally:
+                    self._places.release()
+            self.stop.wait(min(LOOK_S, self._sweep_interval_s))
+
+    def _begin(self) -> bool:
+        try:
+            self._transcoding.begin(self.queue)
+        except StoreUnavailable as error:
+            log.warning("worker waits queue=%s store=%s", self.queue, error.store)
+            return False
+        self._begun.set()
+        return True
+
+    def _sweep_loop(self) -> None:
+        pause_s = FIRST_SWEEP_S
+        while not self.stop.wait(pause_s):
+            self.sweep()
+            pause_s = self._sweep_interval_s

@@ -1,0 +1,158 @@
+"""Messages over Redis and over files: they arrive, and whatever the broker does is never felt by who sends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from nebula import config
+from nebula.config import Settings
+from nebula.domain.states import Queue
+from nebula.errors import StoreUnavailable
+from nebula.messages import Messages
+from tests.stores import Redis, wait_until
+
+AT_ONCE_S = 1.0  # a call that waits for a timeout takes two seconds at the least
+
+
+@pytest.fixture
+def messages(settings: Settings) -> Iterator[Messages]:
+    opened = Messages(settings)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A Redis that the test may stop, pause and fill."""
+    store = Redis(tmp_path_factory.mktemp("redis") / "data")
+    store.start()
+    yield store
+    store.stop()
+
+
+@pytest.fixture
+def redis_settings(own_redis: Redis, tmp_path: object) -> Settings:
+    return config.load({"REDIS_URL": own_redis.url, "NEBULA_DATA_DIR": f"{tmp_path}/data"})
+
+
+@pytest.fixture
+def over_redis(redis_settings: Settings) -> Iterator[Messages]:
+    opened = Messages(redis_settings)
+    yield opened
+    opened.close(0.1)
+
+
+def _received(settings: Settings, queue: Queue) -> list[str]:
+    """Take every message of the queue, as the stores hold them; return their tasks."""
+    if settings.redis_url:
+        with redis.Redis.from_url(settings.redis_url) as client:
+            bodies = [client.lpop(queue.value) for _ in range(client.llen(queue.value))]
+    else:
+        paths = list((settings.queue_dir / "messages").glob(f"*.{queue.value}.msg"))
+        bodies = [path.read_bytes() for path in paths]
+        for path in paths:
+            path.unlink()
+    return [json.loads(body)["headers"]["task"] for body in bodies]
+
+
+def _wake_all(messages: Messages) -> float:
+    began = time.monotonic()
+    for _ in range(1000):
+        messages.wake(Queue.QUICK)
+        messages.wake(Queue.ENCODE)
+    return time.monotonic() - began
+
+
+def test_wake_reaches_its_own_queue(settings: Settings, messages: Messages) -> None:
+    _received(settings, Queue.QUICK)
+    _received(settings, Queue.ENCODE)
+    messages.wake(Queue.ENCODE)
+    messages.close()
+    assert _received(settings, Queue.ENCODE) == ["nebula.work"]
+    assert _received(settings, Queue.QUICK) == []
+
+
+def test_check_passes_where_messages_can_be_stored(messages: Messages) -> None:
+    messages.check()
+
+
+def test_wake_after_close_is_dropped(settings: Settings, messages: Messages) -> None:
+    _received(settings, Queue.QUICK)
+    messages.close()
+    messages.wake(Queue.QUICK)
+    assert _received(settings, Queue.QUICK) == []
+
+
+def test_check_names_the_queue_when_its_directory_is_missing(tmp_path: object) -> None:
+    messages = Messages(config.load({"NEBULA_DATA_DIR": f"{tmp_path}/data"}))
+    messages.check()
+    (config.load({"NEBULA_DATA_DIR": f"{tmp_path}/data"}).queue_dir / "messages").rmdir()
+    _check_fails(messages)
+    messages.wake(Queue.QUICK)
+    messages.close()
+
+
+def _check_fails(messages: Messages) -> None:
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable) as raised:
+        messages.check()
+    assert raised.value.store == "queue"
+    assert time.monotonic() - began < 3.5
+
+
+def test_wake_is_not_held_up_and_comes_through_later_when_redis_was_gone(
+    own_redis: Redis, redis_settings: Settings, over_redis: Messages
+) -> None:
+    own_redis.stop()
+    assert _wake_all(over_redis) < AT_ONCE_S
+    _check_fails(over_redis)
+    own_redis.start()
+    over_redis.check()
+    _arrives(over_redis, redis_settings)
+
+
+def _arrives(messages: Messages, settings: Settings) -> None:
+    def arrived() -> bool:
+        messages.wake(Queue.QUICK)
+        return _received(settings, Queue.QUICK) != []
+
+    wait_until(arrived, what="a message")
+
+
+def test_wake_is_not_held_up_and_comes_through_later_when_redis_hung(
+    own_redis: Redis, redis_settings: Settings, over_redis: Messages
+) -> None:
+    _arrives(over_redis, redis_settings)  # its connection is open when Redis stops to answer
+    assert own_redis.process is not None
+    os.kill(own_redis.process.pid, signal.SIGSTOP)
+    try:
+        assert _wake_all(over_redis) < AT_ONCE_S
+        _check_fails(over_redis)
+    finally:
+        os.kill(own_redis.process.pid, signal.SIGCONT)
+    _arrives(over_redis, redis_settings)
+
+
+def test_wake_is_not_held_up_and_comes_through_later_when_redis_was_full(
+    own_redis: Redis, redis_settings: Settings, over_redis: Messages
+) -> None:
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", "1")
+        assert _wake_all(over_redis) < AT_ONCE_S
+        _check_fails(over_redis)
+        client.config_set("maxmemory", "0")
+    _arrives(over_redis, redis_settings)
+
+
+def test_messages_do_not_pile_up_when_nothing_leaves(own_redis: Redis, over_redis: Messages) -> None:
+    own_redis.stop()
+    _wake_all(over_redis)
+    assert len(over_redis._pending) <= len(Queue)

@@ -1,0 +1,155 @@
+"""Small sources of every plan, made once for a test run, and a bench on which jobs are done without a worker."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nebula.config import Settings
+from nebula.db import files
+from nebula.db.database import Database, Tx
+from nebula.domain.states import Queue, Visibility
+from nebula.services.room import Room
+from nebula.services.transcoding import Transcoding
+from nebula.storage.choose import open_storage
+
+PICTURE = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25"]
+SOUND = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]
+H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25"]
+AAC = ["-c:a", "aac"]
+RECIPES: dict[str, list[str]] = {
+    "ready.mp4": [*PICTURE, *SOUND, "-t", "2", *H264, *AAC, "-movflags", "+faststart"],
+    "remux.mkv": [*PICTURE, *SOUND, "-t", "8", *H264, *AAC],
+    "sound.mkv": [*PICTURE, *SOUND, "-t", "2", *H264, "-c:a", "ac3"],
+    "encode.avi": [*PICTURE, *SOUND, "-t", "2", "-c:v", "mpeg4", "-q:v", "5", "-c:a", "mp2"],
+    "song.mp3": [*SOUND, "-t", "2", "-c:a", "libmp3lame"],
+    "photo.png": [*PICTURE, "-frames:v", "1"],
+    "round.avi": ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=50", "-t", "2", "-c:v", "mpeg4", "-q:v", "20"],
+}
+# In rounds of two seconds: the encode of 300 s takes a while on any machine, so that something can happen to it.
+ROUNDS = {"middle.avi": 7, "long.avi": 150}
+
+
+class Clips:
+    """Sources by name; each is made when a test first asks for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __getitem__(self, name: str) -> Path:
+        path = self._folder / name
+        if not path.exists():
+            recipe = self._rounds(ROUNDS[name]) if name in ROUNDS else RECIPES[name]
+            argv = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-y", *recipe, str(path)]
+            subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
+        return path
+
+    def _rounds(self, number: int) -> list[str]:
+        return ["-stream_loop", str(number), "-i", str(self["round.avi"]), "-c", "copy"]
+
+    def cut(self, name: str, keep: float) -> Path:
+        """Return a copy that ends after a part of the clip's bytes."""
+        whole = self[name].read_bytes()
+        path = self._folder / f"cut-{name}"
+        path.write_bytes(whole[: int(len(whole) * keep)])
+        return path
+
+
+class Woken:
+    """Stands for Messages: keeps which queues were woken."""
+
+    def __init__(self) -> None:
+        self.queues: list[Queue] = []
+
+    def wake(self, queue: Queue) -> None:
+        self.queues.append(queue)
+
+
+@dataclass
+class Bench:
+    """Stores of one world, a Transcoding, and rows as dictionaries."""
+
+    settings: Settings
+    woken: Woken = field(default_factory=Woken)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.database = Database(self.settings.database_url)
+        self.storage = open_storage(self.settings)
+        self.storage.prepare()
+        self.account_id = self.database.write(_account)
+        self.transcoding = self.transcoder("n1")
+
+    def transcoder(self, node: str, storage: Any = None, reserve_bytes: int = 1) -> Transcoding:
+        storage = storage or self.storage
+        return Transcoding(
+            self.database,
+            storage,
+            self.woken,  # type: ignore[arg-type]
+            Room(storage, self.settings.data_dir, reserve_bytes),
+            node=node,
+            scratch_dir=self.settings.scratch_dir,
+        )
+
+    def store(self, path: Path, name: str | None = None, media_type: str = "application/octet-stream") -> str:
+        """Store a file as an upload does; return the id of its content."""
+        upload_id = str(uuid.uuid4())
+        key = f"originals/{upload_id}"
+        self.storage.put_file(key, path, media_type)
+        file, _ = self.database.write(
+            lambda tx: files.add_stored(
+                tx,
+                account_id=self.account_id,
+                name=name or path.name,
+                media_type=media_type,
+                visibility=Visibility.HOUSEHOLD,
+                sha256=uuid.uuid4().hex,
+                size_bytes=path.stat().st_size,
+                object_key=key,
+            )
+        )
+        return file.content.id
+
+    def run(self, queue: Queue = Queue.QUICK) -> bool:
+        return self.transcoding.run_next(queue, self.stop)
+
+    def content(self, content_id: str) -> dict[str, Any]:
+        return self.database.read(lambda tx: tx.e.Content[content_id].to_dict())
+
+    def jobs(self, content_id: str) -> list[dict[str, Any]]:
+        def work(tx: Tx) -> list[dict[str, Any]]:
+            rows = tx.e.Job.select(lambda job: job.content.id == content_id)
+            return [row.to_dict() for row in sorted(rows, key=lambda row: row.priority)]
+
+        return self.database.read(work)
+
+    def film_job(self, content_id: str) -> dict[str, Any]:
+        return self.jobs(content_id)[-1]
+
+    def renditions(self, content_id: str) -> list[dict[str, Any]]:
+        def work(tx: Tx) -> list[dict[str, Any]]:
+            return [row.to_dict() for row in tx.e.Rendition.select(lambda one: one.content.id == content_id)]
+
+        return self.database.read(work)
+
+    def doomed(self) -> set[str]:
+        return self.database.read(lambda tx: {row.object_key for row in tx.e.DoomedObject.select()})
+
+    def keys(self, prefix: str) -> list[str]:
+        return [info.key for info in self.storage.list_objects(prefix)]
+
+    def sql(self, statement: str, **values: Any) -> None:
+        self.database.write(lambda tx: tx.execute(statement, **values))
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def _account(tx: Tx) -> str:
+    row = tx.e.Account(id=str(uuid.uuid4()), name="ann", role="owner", password_hash="x", created_at=tx.now)
+    tx.flush()
+    return str(row.id)
