@@ -41,7 +41,7 @@ class Shelf:
         self._store(key, body)
 
         def work(tx: Tx) -> File:
-            return files.add_stored(
+            file, took_object = files.add_stored(
                 tx,
                 account_id=account_id,
                 name=name,
@@ -50,7 +50,10 @@ class Shelf:
                 sha256=hashlib.sha256(body).hexdigest(),
                 size_bytes=len(body),
                 object_key=key,
-            )[0]
+            )
+            if not took_object:
+                files.doom(tx, key)
+            return file
 
         return self.database.write(work)
 

@@ -30,10 +30,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # Who reads the output has enough of it (`nebula ls | head`): that is no failure, and nothing more is written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return 0
     except OSError as error:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _write_no_more()
         return _ended(CliError(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}."))
+
+
+def _write_no_more() -> None:
+    """Let what is left of the output go nowhere: Python writes it out when it ends, and would fail with its own code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str]) -> int:
