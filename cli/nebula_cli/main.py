@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write_no_more() -> None:
-    """Let what is left of the output go nowhere: Python writes it out when it ends, and would fail with its own code."""
+    """Let the rest of the output go nowhere: Python writes it when it ends, and would fail with a code of its own."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
