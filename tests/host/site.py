@@ -1,0 +1,126 @@
+"""The owner's computer: a checkout's playbooks and client, run where the owner would run them, in the tailnet."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.host.machine import Machine
+from tests.host.shell import run
+from tests.host.tailnet import TAG, Member, Tailnet
+from tests.static.source import ROOT
+
+INVENTORY = """[nebula]
+{name}
+
+[workers]
+
+[nebula:vars]
+ansible_host={{{{ bootstrap_address | default(inventory_hostname) }}}}
+ansible_user=root
+ansible_ssh_common_args={ssh_options}
+"""
+RECAP = re.compile(r"^(\S+)\s+: ok=\d+ +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.M)
+BIN = Path(sys.executable).parent
+
+
+def missing() -> str:
+    """Return what this machine lacks to run a playbook; "" where it is all there."""
+    return "" if _playbook() else "ansible-playbook is not installed (pip install 'ansible>=12.3,<15')"
+
+
+def _playbook() -> str | None:
+    return shutil.which("ansible-playbook", path=f"{BIN}:{os.environ.get('PATH', '')}")
+
+
+class Owner:
+    """`home` is the owner's home directory; programs that take long to build come from this machine's cache."""
+
+    def __init__(self, member: Member, machine: Machine, mesh: Tailnet, home: Path) -> None:
+        self.member, self.machine, self.mesh, self.home = member, machine, mesh, home
+        self.inventory = home / "inventory.ini"
+        self.inventory.write_text(INVENTORY.format(name=machine.name, ssh_options=repr(self._ssh_options())))
+        self.state = home / ".local/state/nebula" / machine.name
+        self.settings: dict[str, Any] = {
+            "base_disk_minimum_gb": 5,
+            "tailscale_source": "file",
+            "tailscale_file_dir": str(mesh.programs),
+            "tailscale_login_server": mesh.login_server,
+            "tailscale_accept_dns": False,
+        }
+
+    @property
+    def address(self) -> str:
+        """The machine's, in the tailnet."""
+        return self.mesh.address(self.machine.name)
+
+    @property
+    def server(self) -> str:
+        return f"http://{self.machine.name}:8420"
+
+    @property
+    def password_file(self) -> Path:
+        return self.state / "owner-password"
+
+    def bootstrap(self) -> str:
+        """The first run: by the plain address, with a key to the tailnet, where the name leads from now on."""
+        first = ["--limit", self.machine.name, "-e", f"bootstrap_address={self.machine.address}"]
+        printed = self.playbook(*first, environ={"TAILSCALE_AUTH_KEY": self.mesh.key(TAG, reusable=False)})
+        self.member.computer.knows(self.machine.name, self.address)
+        return printed
+
+    def playbook(self, *words: str, name: str = "site.yml", environ: dict[str, str] | None = None) -> str:
+        """Run a playbook of this checkout; return what it printed. It fails where a task failed."""
+        book = _playbook()
+        assert book, missing()
+        settings = ["-e", json.dumps(self.settings)]
+        command = [book, "-i", str(self.inventory), str(ROOT / "playbooks" / name), *settings, *words]
+        return self.run(command, timeout=1800, environ=environ)
+
+    def nebula(self, *words: str, stdin: str = "", timeout: float = 180) -> str:
+        """Run the client."""
+        return self.run([str(BIN / "nebula"), *words], stdin=stdin, timeout=timeout)
+
+    def rows(self, *words: str) -> list[dict[str, Any]]:
+        """Run a listing of the client with --json."""
+        return [json.loads(line) for line in self.nebula(*words, "--json").splitlines() if line.startswith("{")]
+
+    def run(
+        self, argv: list[str], *, stdin: str = "", timeout: float = 60, environ: dict[str, str] | None = None
+    ) -> str:
+        return run(self._here(argv, environ), stdin=stdin, timeout=timeout)
+
+    def start(self, argv: list[str]) -> subprocess.Popen[str]:
+        """Start a program that talks by its standard input and output."""
+        return subprocess.Popen(self._here(argv, None), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def _ssh_options(self) -> str:
+        """Return the owner's own habits: a key, and a memory of machines that begins empty."""
+        key, memory = self.machine.lan.key, self.home / "known_hosts"
+        return f"-F none -i {key} -o IdentitiesOnly=yes -o UserKnownHostsFile={memory} -o BatchMode=yes"
+
+    def _here(self, argv: list[str], environ: dict[str, str] | None) -> list[str]:
+        cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        settings = {
+            "HOME": str(self.home),
+            "XDG_CACHE_HOME": cache,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+            "PYTHONPATH": str(ROOT),
+        } | (environ or {})
+        unset = ["-u", "XDG_STATE_HOME", "-u", "XDG_CONFIG_HOME"]
+        return self.member.computer.argv(["env", *unset, *(f"{key}={value}" for key, value in settings.items()), *argv])
+
+
+def changed(printed: str) -> dict[str, int]:
+    """Return how many tasks of a run changed something, by machine; the run must have failed nowhere."""
+    found = RECAP.findall(printed)
+    assert found, printed[-3000:]
+    assert all(unreachable == failed == "0" for _, _, unreachable, failed in found), printed[-3000:]
+    return {name: int(count) for name, count, _, _ in found}
