@@ -20,8 +20,19 @@ H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-profile:v", "high", "-pix_f
 H264 += ["-bf", "2", "-x264-params", "8x8dct=1"]
 AAC = ["-c:a", "aac", "-b:a", "96k", "-ac", "2"]
 FIRST = ["-movflags", "+faststart"]
-HDR_TAGS = ["-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc"]
+# By the pictures and by the encoder: FFmpeg 7 asks the first, 5 the second.
+HDR_TAGS = ["-vf", "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"]
+HDR_TAGS += ["-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc"]
+BT2020_TAG = ["-vf", "setparams=color_primaries=bt2020", "-color_primaries", "bt2020"]
 X265 = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none"]
+# Bytes without much work: some MiB in a minute.
+TALL = ["-f", "lavfi", "-i", "testsrc2=s=320x180:r=5:d=60,noise=alls=60:allf=t", "-c:v", "libx264"]
+TALL += ["-preset", "ultrafast", "-qp", "26", "-g", "10", "-pix_fmt", "yuv420p"]
+# For films in chunks: six seconds with a key frame each second make a few of them.
+LONG_PICTURE = ["-f", "lavfi", "-i", "testsrc2=s=160x90:r=24:d=6"]
+LONG_SOUND = ["-f", "lavfi", "-i", "sine=f=440:r=48000:d=6"]
+LONG_FIELDS = ["-f", "lavfi", "-i", "testsrc2=s=160x120:r=50:d=6,interlace"]
+MPEG2 = ["-c:v", "mpeg2video", "-flags", "+ildct+ilme", "-top", "1", "-bf", "2", "-g", "15", "-q:v", "5", "-c:a", "mp2"]
 
 
 def source(filters: str) -> list[str]:
@@ -82,7 +93,7 @@ MADE: dict[str, tuple[str, list[str]]] = {
     ),
     "mkv_hi10p": ("mkv", [*PICTURE, *SOUND, *H264[:4], "-pix_fmt", "yuv420p10le", *AAC]),
     "mkv_hdr10": ("mkv", [*PICTURE, *SOUND, *X265, "-pix_fmt", "yuv420p10le", *HDR_TAGS, *AAC]),
-    "mkv_bt2020_untagged": ("mkv", [*PICTURE, *X265, "-pix_fmt", "yuv420p10le", "-color_primaries", "bt2020"]),
+    "mkv_bt2020_untagged": ("mkv", [*PICTURE, *X265, "-pix_fmt", "yuv420p10le", *BT2020_TAG]),
     "ts_mpeg2_interlaced": (
         "ts",
         [*source(f"testsrc2=s=320x240:r=50:d={SECONDS},interlace,setsar=4/3"), *SOUND, "-c:v", "mpeg2video"]
@@ -100,6 +111,52 @@ MADE: dict[str, tuple[str, list[str]]] = {
     "mkv_wide_pixels": ("mkv", [*source("testsrc2=s=180x144:r=25:d=2,setsar=64/45"), *H264]),
     "mov_prores": ("mov", [*source("testsrc2=s=320x180:r=24:d=1"), "-c:v", "prores_ks", "-c:a", "pcm_s16le"]),
     "mkv_240fps": ("mkv", [*source("testsrc2=s=160x90:r=240:d=1"), "-c:v", "mpeg4"]),
+    # encode in chunks, whatever the plan would say
+    "long_closed_gop": ("mp4", [*LONG_PICTURE, *LONG_SOUND, *H264, *AAC]),
+    "long_open_gop": (
+        "mkv",
+        [*LONG_PICTURE, *LONG_SOUND, *H264, "-c:a", "ac3", "-x264-params", "open-gop=1:bframes=3:keyint=24:b-adapt=0"],
+    ),
+    "long_hevc_open_gop": (
+        "mkv",
+        [*LONG_PICTURE, *LONG_SOUND, *X265[:-1], "log-level=none:open-gop=1:keyint=24:bframes=4"]
+        + ["-pix_fmt", "yuv420p10le", "-c:a", "libopus"],
+    ),
+    "long_mpeg2": ("ts", [*LONG_FIELDS, *LONG_SOUND, *MPEG2]),
+    "long_vob": ("vob", [*LONG_FIELDS, *LONG_SOUND, *MPEG2]),
+    "long_h264_fields": ("ts", [*LONG_FIELDS, *LONG_SOUND, *H264, "-flags", "+ildct+ilme", "-c:a", "ac3"]),
+    "long_vfr": (
+        "mkv",
+        [*source("testsrc2=s=160x90:r=30:d=6,select='not(mod(floor(n/30)\\,2)*mod(n\\,3))'"), *LONG_SOUND]
+        + ["-fps_mode", "vfr", *H264, "-c:a", "ac3"],
+    ),
+    "long_starts_at_10s": ("ts", [*LONG_PICTURE, *LONG_SOUND, *H264, "-c:a", "ac3", "-output_ts_offset", "10"]),
+    "long_late_sound": ("ts", [*LONG_PICTURE, "-itsoffset", "0.7", *LONG_SOUND, *H264, "-c:a", "ac3"]),
+    "long_late_picture": ("mkv", ["-itsoffset", "0.7", *LONG_PICTURE, *LONG_SOUND, *H264, *AAC]),
+    "long_mpeg4": (
+        "avi",
+        [*LONG_PICTURE, *LONG_SOUND, "-c:v", "mpeg4", "-bf", "2", "-g", "24", "-q:v", "5", "-c:a", "libmp3lame"],
+    ),
+    "long_h264": ("avi", [*LONG_PICTURE, *LONG_SOUND, *H264, "-c:a", "ac3"]),
+    "long_vp9": (
+        "webm",
+        [*LONG_PICTURE, *LONG_SOUND, "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "24"]
+        + ["-c:a", "libopus"],
+    ),
+    "long_flv": ("flv", [*LONG_PICTURE, *LONG_SOUND, *H264, *AAC]),
+    "long_odd_size": ("mkv", [*source("testsrc2=s=161x91:r=24:d=6"), "-c:v", "ffv1", "-pix_fmt", "yuv420p"]),
+    "long_60fps": ("mp4", [*source("testsrc2=s=160x90:r=60:d=6"), *H264, "-g", "60"]),
+    "long_fragmented": ("mp4", [*LONG_PICTURE, *H264, "-movflags", "+frag_keyframe+empty_moov"]),
+    # larger than what is read of a file anyway
+    "tall_mp4": ("mp4", [*TALL, *FIRST]),
+    "tall_mp4_index_last": ("mp4", TALL),
+    "tall_fragmented": ("mp4", [*TALL, "-movflags", "+frag_keyframe+empty_moov"]),
+    "tall_mkv": ("mkv", TALL),
+    "tall_mkv_without_cues": ("mkv", [*TALL, "-live", "1"]),
+    "tall_avi": ("avi", TALL),
+    "tall_flv": ("flv", TALL),
+    "tall_ts": ("ts", TALL),
+    "long_without_keys": ("mkv", [*LONG_PICTURE, *H264, "-g", "1000", "-keyint_min", "1000", "-sc_threshold", "0"]),
     # no moving picture
     "sound_mp3": ("mp3", [*SOUND, "-c:a", "libmp3lame"]),
     "sound_flac": ("flac", [*SOUND, "-c:a", "flac"]),
@@ -134,9 +191,15 @@ class Clips:
         return path
 
     def _mp4_rotated(self) -> Path:
+        return self._turned("web_ready", "mp4_rotated.mp4")
+
+    def _long_rotated(self) -> Path:
+        return self._turned("long_closed_gop", "long_rotated.mp4")
+
+    def _turned(self, upright: str, name: str) -> Path:
         # ffmpeg turns the picture itself when it encodes; the mark stays only where it copies.
-        arguments = ["-i", str(self.path("web_ready")), "-c", "copy", "-metadata:s:v:0", "rotate=90", *FIRST]
-        return self._kept("mp4_rotated.mp4", lambda path: _rotated(self.path("web_ready"), path, arguments))
+        arguments = ["-i", str(self.path(upright)), "-c", "copy", "-metadata:s:v:0", "rotate=90", *FIRST]
+        return self._kept(name, lambda path: _rotated(self.path(upright), path, arguments))
 
     def _mkv_two_languages_and_subtitles(self) -> Path:
         def make(path: Path) -> None:
@@ -163,6 +226,19 @@ class Clips:
         return self._kept(
             "edit_list.mp4", lambda path: run_ffmpeg(["-ss", "0.5", "-i", whole, "-c", "copy", str(path)])
         )
+
+    def _long_edit_list(self) -> Path:
+        whole = str(self.path("long_closed_gop"))
+        return self._kept(
+            "long_edit_list.mp4", lambda path: run_ffmpeg(["-ss", "0.5", "-i", whole, "-c", "copy", str(path)])
+        )
+
+    def _tall_avi_without_index(self) -> Path:
+        data = self.path("tall_avi").read_bytes()
+        return self._kept("tall_avi_without_index.avi", lambda path: path.write_bytes(data[: data.rindex(b"idx1")]))
+
+    def _long_begins_in_the_middle(self) -> Path:
+        return self._without_beginning("long_mpeg2")
 
     def _ts_begins_in_the_middle(self) -> Path:
         """A recording that was switched on between two key frames."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import tempfile
 import uuid
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from tests.shelf import Shelf
 
 WORLDS = ["embedded", "provisioned"]
+
+# Whole machines take their time: they are booted where somebody asks for them (CONTRIBUTING.md).
+collect_ignore = [] if os.environ.get("NEBULA_HOST_SUITES") else ["host"]
 
 # A busy machine is no reason to fail: no deadline per example, and slow drawing is fine.
 hypothesis.settings.register_profile("nebula", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

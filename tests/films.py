@@ -14,6 +14,7 @@ from nebula.db import files
 from nebula.db.database import Database, Tx
 from nebula.domain.states import Queue, Visibility
 from nebula.services.room import Room
+from nebula.services.throttling import Pace
 from nebula.services.transcoding import Transcoding
 from nebula.storage.choose import open_storage
 
@@ -21,6 +22,7 @@ PICTURE = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25"]
 SOUND = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]
 H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25"]
 AAC = ["-c:a", "aac"]
+MPEG2 = ["-c:v", "mpeg2video", "-q:v", "6", "-bf", "2"]
 RECIPES: dict[str, list[str]] = {
     "ready.mp4": [*PICTURE, *SOUND, "-t", "2", *H264, *AAC, "-movflags", "+faststart"],
     "remux.mkv": [*PICTURE, *SOUND, "-t", "8", *H264, *AAC],
@@ -28,6 +30,8 @@ RECIPES: dict[str, list[str]] = {
     "encode.avi": [*PICTURE, *SOUND, "-t", "2", "-c:v", "mpeg4", "-q:v", "5", "-c:a", "mp2"],
     "song.mp3": [*SOUND, "-t", "2", "-c:a", "libmp3lame"],
     "photo.png": [*PICTURE, "-frames:v", "1"],
+    "cut.mkv": [*PICTURE, *SOUND, "-t", "6", *MPEG2, "-g", "25", "-c:a", "mp2"],
+    "large.mkv": ["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25", "-t", "1", *H264],
     "round.avi": ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=50", "-t", "2", "-c:v", "mpeg4", "-q:v", "20"],
 }
 # In rounds of two seconds: the encode of 300 s takes a while on any machine, so that something can happen to it.
@@ -84,7 +88,9 @@ class Bench:
         self.account_id = self.database.write(_account)
         self.transcoding = self.transcoder("n1")
 
-    def transcoder(self, node: str, storage: Any = None, reserve_bytes: int = 1) -> Transcoding:
+    def transcoder(
+        self, node: str, storage: Any = None, reserve_bytes: int = 1, chunk_s: float = 1e6, pace: Pace | None = None
+    ) -> Transcoding:
         storage = storage or self.storage
         return Transcoding(
             self.database,
@@ -93,6 +99,8 @@ class Bench:
             Room(storage, self.settings.data_dir, reserve_bytes),
             node=node,
             scratch_dir=self.settings.scratch_dir,
+            chunk_s=chunk_s,
+            pace=pace,
         )
 
     def store(self, path: Path, name: str | None = None, media_type: str = "application/octet-stream") -> str:

@@ -39,7 +39,7 @@ def row(job: dict[str, Any], names: Names) -> tuple[str, ...]:
     """Return a job's line of the table."""
     return (
         lookup.short_id(job),
-        str(job.get("state", "")),
+        shapes.job_state(job),
         shapes.job_progress(job),
         shapes.speed(job),
         shapes.eta(job),
@@ -139,7 +139,7 @@ class _Lines:
 
     def show(self, jobs: list[dict[str, Any]]) -> None:
         for job in jobs:
-            now = (str(job.get("state")), int(100 * (job.get("progress") or 0)) // STEP)
+            now = (shapes.job_state(job), int(100 * (job.get("progress") or 0)) // STEP)
             if self._said.get(job["id"]) != now:
                 self._said[job["id"]] = now
                 output.data("  ".join(output.clean(cell) for cell in row(job, self._names) if cell))

@@ -14,6 +14,10 @@ STATE_COLOURS = {
     "processing": "yellow",
     "running": "yellow",
     "paused": "yellow",
+    "run": "green",
+    "gently": "yellow",
+    "pause": "yellow",
+    "hand_back": "red",
     "failed": "red",
     "down": "red",
     "up": "green",
@@ -46,6 +50,12 @@ def picture(thing: Mapping[str, Any]) -> str:
     if not (thing.get("width") and thing.get("height")):
         return ""
     return f"{thing['width']}x{thing['height']}"
+
+
+def job_state(job: Mapping[str, Any]) -> str:
+    """Return "running", or "paused (on battery at 40 %)" where its worker holds it still."""
+    state = str(job.get("state", ""))
+    return f"paused ({job['paused_reason']})" if state == "paused" and job.get("paused_reason") else state
 
 
 def job_progress(job: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "files": ("Files", ("ls", "info", "rename", "rm", "trash", "restore")),
     "playing": ("Watching", ("play", "link", "links")),
     "work": ("Work and the server", ("jobs", "job", "retry", "cancel", "status")),
+    "power": ("The machines", ("power",)),
     "shell": ("The shell", ("completion",)),
 }
 

@@ -38,6 +38,13 @@ def _positive(text: str) -> int:
     return number
 
 
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0.1 <= number <= 3600:
+        raise ValueError("takes 0.1 to 3600 seconds")
+    return number
+
+
 def _keyring(text: str) -> tuple[str, ...]:
     keys = tuple(key for key in re.split(r"[\s,]+", text) if key)
     if not keys or any(len(key.encode()) < MINIMUM_KEY_BYTES for key in keys):
@@ -106,6 +113,11 @@ class Settings:
     power_supply_dir: Path = _row(
         "NEBULA_POWER_SUPPLY_DIR", "where batteries and adapters are read", Path("/sys/class/power_supply"), Path
     )
+    thermal_dir: Path | None = _row(
+        "NEBULA_THERMAL_DIR", "where temperatures are read (thermal_zone*/temp); unset: what psutil finds", None, Path
+    )
+    power_interval_s: float = _row("NEBULA_POWER_INTERVAL", "seconds between two power readings", 5.0, _seconds)
+    chunk_s: float = _row("NEBULA_CHUNK_SECONDS", "seconds of film in one encoded chunk, at least", 30.0, _seconds)
     reserve_bytes: int = _row("NEBULA_RESERVE_BYTES", "disk kept free for the database", 1 << 30, _positive)
     sweep_interval_s: int = _row("NEBULA_SWEEP_INTERVAL", "seconds between two sweeps", 60, _positive)
     owner: str = _row("NEBULA_OWNER", "name of the first account", "owner")

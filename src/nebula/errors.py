@@ -163,11 +163,23 @@ class Incomplete(FfmpegFailed):
     code = "incomplete"
 
 
+class OtherFingerprint(FfmpegFailed):
+    """A chunk's header is not that of the chunks that it is to be joined with: another encoder made it."""
+
+    code = "other_fingerprint"
+
+
 class Stopped(NebulaError):
     """Work ended in the middle because its worker was told to stop; nothing is wrong with it."""
 
     code = "stopped"
     permanent = False
+
+
+class HandedBack(Stopped):
+    """Work ended in the middle because this machine is to spare its battery; the message says why."""
+
+    code = "handed_back"
 
 
 class SettingsError(NebulaError):

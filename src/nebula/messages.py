@@ -9,12 +9,17 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
+import uuid
+from pathlib import Path
 from typing import Any
 
 import kombu
 import redis
 from celery import Celery
 from kombu.exceptions import ChannelError, KombuError
+from kombu.transport import TRANSPORT_ALIASES, filesystem
+from kombu.utils.json import dumps
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -30,13 +35,60 @@ SEND_S = 2.0
 CHECK_S = 1.0
 RECEIVE_S = 5.0
 HEALTH_S = 5
+FILES = "nebulafiles"
+
+
+class FileChannel(filesystem.Channel):  # type: ignore[misc]
+    """Kombu's queue of files, made safe against readers that look while another process writes, or died writing.
+
+    Kombu 5.7 writes a message in place: who reads it empty ends its worker (JSONDecodeError), and a table of queues
+    that was left empty keeps every worker from starting.
+    """
+
+    def _put(self, queue: str, payload: Any, **_: Any) -> None:
+        name = f"{round(time.monotonic() * 1000)}_{uuid.uuid4()}.{queue}.msg"
+        fresh = Path(self.data_folder_out) / f"{name}.part"
+        try:
+            fresh.write_text(dumps(payload))
+            fresh.rename(fresh.with_suffix(""))
+        except OSError as error:
+            raise ChannelError(f"A message cannot be written: {error}") from error
+
+    def _get(self, queue: str) -> Any:
+        while True:
+            try:
+                return super()._get(queue)
+            except ValueError:  # its file is gone already; the rows say what there is to do
+                log.warning("message unreadable queue=%s", queue)
+
+    def get_table(self, exchange: str) -> Any:
+        try:
+            return super().get_table(exchange)
+        except ValueError:
+            return []
+
+    def _queue_bind(self, exchange: str, *binding: Any) -> None:
+        try:
+            super()._queue_bind(exchange, *binding)
+        except ValueError:
+            self._exchange_file(exchange).unlink(missing_ok=True)
+            super()._queue_bind(exchange, *binding)
+
+
+class FileTransport(filesystem.Transport):  # type: ignore[misc]
+    """The transport of FileChannel."""
+
+    Channel = FileChannel
+
+
+TRANSPORT_ALIASES[FILES] = f"{__name__}:{FileTransport.__name__}"
 
 
 def make_celery(settings: Settings, *, socket_timeout_s: float = RECEIVE_S) -> Celery:
     """Make the Celery app of the worker or, with a short timeout, of the sender. Nothing connects yet."""
     app = Celery("nebula", set_as_current=False, fixups=[])
     app.conf.update(
-        broker_url=settings.redis_url or "filesystem://localhost",
+        broker_url=settings.redis_url or f"{FILES}://localhost",
         broker_transport_options=_over_redis(socket_timeout_s) if settings.redis_url else _over_files(settings),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # a worker outlives any outage: it finds work without messages too

@@ -7,6 +7,7 @@ battery: supplies are read here, temperatures by psutil where no other tree is n
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,14 @@ class PowerSupplies:
                 found.append(_number(zone / "temp"))
         degrees = [value / 1000 for value in found if value is not None and 0 < value / 1000 < HOTTEST_PLAUSIBLE_C]
         return max(degrees, default=None)
+
+
+def load() -> float:
+    """Return how many threads ran, or waited for a processor or a disk, on the average of the last minute."""
+    try:
+        return os.getloadavg()[0]
+    except OSError:  # a sandbox that hides it
+        return 0.0
 
 
 def _on_mains(supplies: list[Path], batteries: list[Battery]) -> bool | None:

@@ -55,7 +55,19 @@ def end(process: subprocess.Popen[bytes], *, grace_s: float = 5.0) -> int:
     return process.wait()
 
 
+def hold(process: subprocess.Popen[bytes]) -> None:
+    """Stop the program's whole group where it is (SIGSTOP): it keeps its memory and takes no processor."""
+    _signal(process, signal.SIGSTOP)
+
+
+def let_go(process: subprocess.Popen[bytes]) -> None:
+    """Let a held group go on."""
+    _signal(process, signal.SIGCONT)
+
+
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    if process.returncode is not None:
+        return  # reaped: its id may be another group's
     with contextlib.suppress(ProcessLookupError):  # every member has gone
         os.killpg(process.pid, number)
 

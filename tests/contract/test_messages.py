@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -15,7 +16,7 @@ from nebula import config
 from nebula.config import Settings
 from nebula.domain.states import Queue
 from nebula.errors import StoreUnavailable
-from nebula.messages import Messages
+from nebula.messages import Messages, make_celery
 from tests.stores import Redis, wait_until
 
 AT_ONCE_S = 1.0  # a call that waits for a timeout takes two seconds at the least
@@ -97,6 +98,18 @@ def test_check_names_the_queue_when_its_directory_is_missing(tmp_path: object) -
     _check_fails(messages)
     messages.wake(Queue.QUICK)
     messages.close()
+
+
+def test_files_that_a_killed_process_left_empty_do_not_end_who_receives(tmp_path: Path) -> None:
+    settings = config.load({"NEBULA_DATA_DIR": f"{tmp_path}/data"})
+    celery = make_celery(settings)
+    (settings.queue_dir / "messages" / "0_first.quick.msg").touch()
+    (settings.queue_dir / "control" / "quick.exchange").touch()
+    with celery.connection_for_read() as connection, connection.SimpleQueue("quick") as queue:
+        sender = Messages(settings)
+        sender.wake(Queue.QUICK)
+        sender.close()
+        assert queue.get(timeout=10).headers["task"] == "nebula.work"
 
 
 def _check_fails(messages: Messages) -> None:

@@ -11,6 +11,7 @@ from nebula.db.database import Database, Tx
 from nebula.domain.states import JobState, Queue, Visibility
 from nebula.errors import StoreUnavailable
 from nebula.services.sweeping import Sweep
+from tests.contract.test_chunk_leases import Films
 from tests.films import Woken
 
 
@@ -74,3 +75,13 @@ def test_sweep_puts_back_what_has_no_live_lease_and_wakes_its_queue(database: Da
     _sweep(database, woken, Part(), Part())
     assert woken.queues == [Queue.QUICK]
     assert database.read(lambda tx: tx.e.Job[job_id].state) == JobState.QUEUED
+
+
+def test_sweep_puts_back_chunks_whose_lease_ran_out(database: Database) -> None:
+    films, woken = Films(database), Woken()
+    films.add(3)
+    films.claimed("gone")
+    films.run_out()
+    _sweep(database, woken, Part(), Part())
+    assert woken.queues == [Queue.ENCODE]
+    assert (films.chunk(0)["state"], films.job()["chunks_repeated"]) == ("queued", 1)

@@ -330,12 +330,6 @@ def test_run_that_makes_no_progress_is_ended(clips: Clips, target, stand_in):
     assert not running(str(target))
 
 
-def test_pause_is_no_stall(clips: Clips, target, stand_in):
-    work = planned(clips.path("mkv_h264_aac"), target, stand_in("time.sleep(1.5)", stall_s=0.5))
-    work.make(is_paused=lambda: True)
-    assert target.exists()
-
-
 def test_full_disk_is_named(clips: Clips, target, stand_in):
     full = "sys.stderr.write('av_interleaved_write_frame(): No space left on device\\n'); sys.exit(1)"
     with pytest.raises(NoRoom):

@@ -35,9 +35,9 @@ class Site:
         self._folder = folder
         self._running: list[subprocess.Popen[bytes]] = []
 
-    def start(self, queue: Queue, path: Path | None = None) -> subprocess.Popen[bytes]:
-        """Start a worker; `path` holds programs that it is to find first."""
-        environ = os.environ | self.environ
+    def start(self, queue: Queue, path: Path | None = None, **changed: str) -> subprocess.Popen[bytes]:
+        """Start a worker; `path` holds programs that it is to find first, `changed` are settings of its own."""
+        environ = os.environ | self.environ | changed
         if path is not None:
             environ["PATH"] = f"{path}:{environ['PATH']}"
         with (self._folder / f"{queue}.log").open("ab") as log:

@@ -29,7 +29,7 @@ def render() -> str:
 def _row(field: Field[Any]) -> str:
     setting = field.metadata["setting"]
     default = field.default
-    plain = isinstance(default, str | int | PurePath) and default != ""
+    plain = isinstance(default, str | int | float | PurePath) and default != ""
     text = setting.help.replace("|", r"\|") + (" (secret)" if setting.secret else "")
     return f"| `{setting.name}` | {f'`{default}`' if plain else ''} | {text} |\n"
 

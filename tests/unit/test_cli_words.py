@@ -73,6 +73,7 @@ COMMANDS: dict[str, list[str]] = {
     "retry": ["a"],
     "cancel": ["a"],
     "status": [],
+    "power": [],
     "completion": ["bash"],
 }
 NAMING = [name for name, given_words in COMMANDS.items() if given_words]

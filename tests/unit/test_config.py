@@ -39,6 +39,8 @@ def test_load_reads_a_keyring_newest_first() -> None:
         ("ACCESS_TOKEN_EXPIRE_MINUTES", "0"),
         ("ACCESS_TOKEN_EXPIRE_MINUTES", "soon"),
         ("NEBULA_NODE", "a b"),
+        ("NEBULA_POWER_INTERVAL", "0"),
+        ("NEBULA_POWER_INTERVAL", "nan"),
         ("SECRET_KEY_FILE", "/nowhere/key"),
     ],
 )

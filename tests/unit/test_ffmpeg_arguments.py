@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nebula.domain import plan
+from nebula.domain.chunks import Chunk
 from nebula.domain.media import MediaFacts
 from nebula.media import arguments, film
 from nebula.media.progress import ProgressReader
@@ -161,3 +162,78 @@ def test_sound_that_is_fine_is_copied_beside_an_encoded_picture():
     assert after(command(with_video(MKV, codec="vp9")), "-c:a") == "copy"
     assert "-an" in command(replace(with_video(codec="vp9"), audio=()))
     assert AAC.is_aac_lc
+
+
+# In chunks.
+
+PART = Chunk(1, 10.0, 19.96, 10.0, 240, 240, clock_s=11.4, seek_s=9.99, from_s=11.38, to_s=21.38)
+
+
+def part_command(facts: MediaFacts, part: Chunk = PART, **options) -> list[str]:
+    return arguments.chunk("/in/put", plan.decide(facts, name="", media_type=""), part, TARGET, **options)
+
+
+def test_chunk_is_sought_before_its_input_and_cut_by_the_sources_own_clock():
+    argv = part_command(with_video(codec="hevc"))
+    assert argv.index("-ss") < argv.index("-i")
+    assert after(argv, "-ss") == "9.990000"
+    assert {"-copyts", "-noaccurate_seek"} < set(argv[: argv.index("-i")])
+    cut = "settb=AVTB,trim=start=11.380000:end=21.380000,setpts=PTS-11.400000/TB"
+    assert after(argv, "-vf") == f"{cut},scale=w=1280:h=720,setsar=1,format=yuv420p"
+    assert after(argv, "-frames:v") == "240"
+
+
+def test_chunk_has_no_sound_and_stands_alone():
+    argv = part_command(with_video(codec="hevc"))
+    assert "-an" in argv
+    assert [argv[place + 1] for place, word in enumerate(argv) if word == "-map"] == ["0:0"]
+    assert "open-gop=0" in after(argv, "-x264-params")
+
+
+def test_chunk_is_encoded_as_the_film_in_one_piece_is():
+    facts = with_video(codec="hevc")
+    whole, part = command(facts), part_command(facts)
+    for option in (
+        "-crf",
+        "-preset",
+        "-maxrate",
+        "-bufsize",
+        "-profile:v",
+        "-level:v",
+        "-x264-params",
+        "-enc_time_base",
+    ):
+        assert after(part, option) == after(whole, option)
+
+
+def test_chunk_is_cut_after_its_fields_were_joined():
+    filters = after(part_command(with_video(field_order="tt")), "-vf").split(",")
+    assert [one.partition("=")[0] for one in filters[:3]] == ["bwdif", "settb", "trim"]
+
+
+def test_first_chunk_begins_with_the_source():
+    argv = part_command(with_video(codec="hevc"), replace(PART, seek_s=None, from_s=None))
+    assert "-ss" not in argv
+    assert "trim=end=21.380000" in after(argv, "-vf")
+
+
+def test_sound_alone_begins_where_the_film_does():
+    argv = arguments.sound("/in/put", plan.decide(with_video(MKV, codec="vp9"), name="", media_type=""), 1.4, TARGET)
+    assert (after(argv, "-c:a"), after(argv, "-output_ts_offset")) == ("copy", "-1.400000")
+    facts = replace(with_video(codec="vp9"), audio=(AC3,))
+    argv = arguments.sound("/in/put", plan.decide(facts, name="", media_type=""), 1.4, TARGET)
+    assert after(argv, "-af") == "asetpts=PTS-1.400000/TB,aresample=async=1:first_pts=0"
+    assert "-output_ts_offset" not in argv
+
+
+def test_join_copies_and_puts_the_index_first():
+    made = plan.decide(replace(with_video(codec="vp9"), audio=(AC3,)), name="", media_type="")
+    argv = arguments.join(Path("/scratch/film.parts"), 0.1, Path("/scratch/sound.mp4"), made, TARGET)
+    assert (after(argv, "-c:v"), after(argv, "-c:a"), after(argv, "-movflags")) == ("copy", "copy", "+faststart")
+    assert after(argv, "-itsoffset") == "0.100000"
+    assert [argv[place + 1] for place, word in enumerate(argv) if word == "-map"] == ["0:v:0", "1:a:0"]
+
+
+def test_nothing_is_cut_where_the_picture_is_copied():
+    with pytest.raises(ValueError, match="encodes no picture"):
+        part_command(MKV)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nebula import power
 from nebula.power import PowerSupplies
 
 Tree = dict[str, dict[str, str]]
@@ -112,3 +113,11 @@ def test_read_takes_the_hottest_plausible_zone(tmp_path: Path) -> None:
         "thermal_zone2": {"temp": "-274000"},
     }
     assert PowerSupplies(tmp_path / "power", make(tmp_path / "thermal", zones)).read().temperature_c == 91
+
+
+def test_load_that_a_sandbox_hides_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden() -> tuple[float, float, float]:
+        raise OSError("load average was unobtainable")
+
+    monkeypatch.setattr("os.getloadavg", hidden)
+    assert power.load() == 0

@@ -115,3 +115,10 @@ def test_step_settles_on_what_a_steady_reading_asks_for(reading: PowerReading, s
 @pytest.mark.parametrize(("decided", "cores", "count"), [(RUN, 8, 8), (GENTLY, 8, 4), (GENTLY, 1, 1), (RUN, 1, 1)])
 def test_threads(decided: Throttle, cores: int, count: int) -> None:
     assert throttle.threads(decided, cores) == count
+
+
+@pytest.mark.parametrize(
+    ("load", "own", "is_short"), [(12, 8, False), (12.1, 8, True), (4.1, 0, True), (4, 0, False), (3, 8, False)]
+)
+def test_processors_are_short_when_others_could_use_more_than_half(load: float, own: int, is_short: bool) -> None:
+    assert throttle.is_short(load, own, 8) is is_short

@@ -134,6 +134,7 @@ def _facts(found: dict[str, Any], names: following.Names) -> list[tuple[str, str
         ("finished", formats.local_time(found.get("finished_at"))),
         *(("because", str(reason)) for reason in found.get("plan_reasons") or []),
         ("command", str(found.get("command") or "")),
+        ("paused", str(found.get("paused_reason") or "")),
         ("warning", str(found.get("warning") or "")),
         ("error", str(found.get("error") or "")),
     ]

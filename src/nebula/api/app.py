@@ -14,7 +14,7 @@ from nebula.api.delivery import Delivery
 from nebula.api.gates import Gates
 from nebula.api.openapi import Description
 from nebula.api.requests import JsonBodies, StorableIds
-from nebula.api.resources import accounts, content, files, health, jobs, links, status, uploads
+from nebula.api.resources import accounts, content, files, health, jobs, links, power, status, uploads
 from nebula.api.viewers import Viewers
 from nebula.auth.passwords import Passwords
 from nebula.auth.tokens import AccessTokens
@@ -28,6 +28,7 @@ from nebula.services.links import Links
 from nebula.services.playback import Playback
 from nebula.services.status import Status
 from nebula.services.uploads import Uploads
+from nebula.services.watching import Watching
 from nebula.storage.choose import open_storage
 
 V1 = "/api/v1"
@@ -75,6 +76,8 @@ def create_app(settings: Settings | None = None) -> Gateway:
     shared = Links(database)
     playback = Playback(database, people.is_alive)
     viewers = Viewers()
+    watching = Watching(database, viewers.count, node=settings.node_name)
+    watching.start()
     delivery = Delivery(storage, gates.streams, viewers)
 
     # Routes: path, resource, and the suffix of its responders where one resource serves several paths
@@ -114,9 +117,10 @@ def create_app(settings: Settings | None = None) -> Gateway:
         (f"{V1}/jobs/{{job_id}}/cancel", job, "cancel"),
         (f"{V1}/status", status.Status(machine, gates)),
         (f"{V1}/nodes", status.Nodes(machine)),
+        (f"{V1}/power", power.Power(machine)),
     ]
     app = Gateway(
-        [delivery.close, arrivals.close, messages.close, machine.close, database.close],
+        [watching.close, delivery.close, arrivals.close, messages.close, machine.close, database.close],
         middleware=[Authentication(people), StorableIds()],
     )
     app.req_options.auto_parse_form_urlencoded = False

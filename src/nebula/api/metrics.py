@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from nebula.api.gates import Gates
+from nebula.domain.throttle import Throttle
 from nebula.errors import StoreUnavailable
 from nebula.services.status import Status
 
@@ -40,7 +41,31 @@ def _counted(status: Status) -> list[str]:
         *_gauge("nebula_stored_bytes", "Bytes of originals and renditions", [({}, counts.stored_bytes)]),
         *_gauge("nebula_jobs", "Jobs, by queue and state", jobs),
         *_gauge("nebula_uploads", "Unfinished uploads", [({}, counts.uploads)]),
+        *_power(status),
     ]
+
+
+def _power(status: Status) -> list[str]:
+    known = [(node, node.power) for node in status.nodes() if node.power is not None]
+    mains, levels, heat, throttles = [], [], [], []
+    for node, power in known:
+        name, reading = {"node": node.name}, power.reading
+        mains += _known(name, reading.on_mains)
+        levels += _known(name, reading.percent)
+        heat += _known(name, reading.temperature_c)
+        throttles += [(name | {"throttle": one}, float(one is power.decision.throttle)) for one in Throttle]
+    paused = [({"node": node.name}, power.paused_s) for node, power in known]
+    return [
+        *_gauge("nebula_power_on_mains", "Whether a node is on mains", mains),
+        *_gauge("nebula_power_percent", "Charge of a node's batteries", levels),
+        *_gauge("nebula_power_temperature_celsius", "Temperature of a node's processor", heat),
+        *_gauge("nebula_throttle", "1 for what a node's encoder may do", throttles),
+        *_gauge("nebula_paused_seconds", "How long a node's encoders were held still, in all", paused),
+    ]
+
+
+def _known(labels: dict[str, str], value: float | None) -> list[Sample]:
+    return [] if value is None else [(labels, float(value))]
 
 
 def _gauge(name: str, help_text: str, samples: Iterable[Sample]) -> list[str]:

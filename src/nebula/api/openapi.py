@@ -163,6 +163,9 @@ OPERATIONS: list[Operation] = [
     Operation("post", f"{V1}/jobs/{{job_id}}/cancel", "Stop a job", {200: ref("Job")}),
     Operation("get", f"{V1}/status", "Services, disk, queue", {200: ref("Status")}),
     Operation("get", f"{V1}/nodes", "Worker nodes (owner)", {200: listing("Node"), 304: None}),
+    Operation(
+        "get", f"{V1}/power", "Power of each node, what its encoder may do, why", {200: listing("Power"), 304: None}
+    ),
 ]
 
 

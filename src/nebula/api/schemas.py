@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from nebula.domain import states
+from nebula.domain.throttle import Throttle
 
 Schema = dict[str, Any]
 
@@ -54,6 +55,14 @@ def enum(kind: type[StrEnum]) -> Schema:
     return {"type": "string", "enum": [str(member) for member in kind]}
 
 
+DECISION: dict[str, Schema] = {
+    "throttle": enum(Throttle),
+    "reasons": {"type": "array", "items": TEXT},
+    "on_mains": maybe(FLAG),
+    "percent": maybe(NUMBER),
+    "temperature_c": maybe(NUMBER),
+}
+
 SCHEMAS: dict[str, Schema] = {
     "Problem": {
         "type": "object",
@@ -100,6 +109,7 @@ SCHEMAS: dict[str, Schema] = {
         rung=maybe(TEXT),
         command=maybe(TEXT),
         warning=maybe(TEXT),
+        paused_reason=maybe(TEXT),
         error_code=maybe(TEXT),
         error=maybe(TEXT),
         log=maybe(TEXT),
@@ -135,7 +145,29 @@ SCHEMAS: dict[str, Schema] = {
         created_at=TIME,
         expires_at=TIME,
     ),
-    "Node": closed(name=TEXT, version=TEXT, encoder=maybe(TEXT), viewers=WHOLE, started_at=TIME, seen_at=TIME),
+    "Node": closed(
+        name=TEXT,
+        version=TEXT,
+        encoder=maybe(TEXT),
+        viewers=WHOLE,
+        on_mains=maybe(FLAG),
+        percent=maybe(NUMBER),
+        throttle=maybe(enum(Throttle)),
+        throttle_reasons={"type": "array", "items": TEXT},
+        started_at=TIME,
+        seen_at=TIME,
+    ),
+    "Power": closed(
+        node=TEXT,
+        **DECISION,
+        since=TIME,
+        read_at=TIME,
+        problems={"type": "array", "items": TEXT},
+        viewers=WHOLE,
+        paused_s=NUMBER,
+        history=maybe({"type": "array", "items": ref("PowerChange")}),
+    ),
+    "PowerChange": closed(at=TIME, **DECISION),
     "Status": closed(
         version=TEXT,
         services={"type": "object", "additionalProperties": TEXT},

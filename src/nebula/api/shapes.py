@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nebula.domain.listing import FileDetails
-from nebula.domain.records import Job, Node, Rendition
+from nebula.domain.records import Job, Node, PowerChange, Rendition
+from nebula.domain.throttle import Decision, PowerReading
+from nebula.services.status import PowerOfNode
 
 
 def time_json(moment: datetime | None) -> str | None:
@@ -75,6 +77,7 @@ def job_json(job: Job) -> dict[str, Any]:
         "rung": job.rung,
         "command": job.command,
         "warning": job.warning,
+        "paused_reason": job.paused_reason,
         "error_code": job.error_code,
         "error": job.error,
         "log": job.log,
@@ -91,6 +94,45 @@ def node_json(node: Node) -> dict[str, Any]:
         "version": node.version,
         "encoder": node.encoder,
         "viewers": node.viewers,
+        "on_mains": node.power and node.power.reading.on_mains,
+        "percent": node.power and _tenths(node.power.reading.percent),
+        "throttle": node.power and node.power.decision.throttle,
+        "throttle_reasons": list(node.power.decision.reasons) if node.power else [],
         "started_at": time_json(node.started_at),
         "seen_at": time_json(node.seen_at),
+    }
+
+
+def power_json(found: PowerOfNode) -> dict[str, Any]:
+    """Return the power of a node that took a reading."""
+    power = found.node.power
+    if power is None:
+        raise ValueError("the node has no reading")
+    return {
+        "node": found.node.name,
+        **_decision_json(power.decision, power.reading),
+        "since": time_json(power.since),
+        "read_at": time_json(power.read_at),
+        "problems": list(power.reading.problems),
+        "viewers": found.node.viewers,
+        "paused_s": round(power.paused_s, 1),
+        "history": None if found.history is None else [_change_json(change) for change in found.history],
+    }
+
+
+def _tenths(number: float | None) -> float | None:
+    return None if number is None else round(number, 1)
+
+
+def _change_json(change: PowerChange) -> dict[str, Any]:
+    return {"at": time_json(change.at), **_decision_json(change.decision, change.reading)}
+
+
+def _decision_json(decision: Decision, reading: PowerReading) -> dict[str, Any]:
+    return {
+        "throttle": decision.throttle,
+        "reasons": list(decision.reasons),
+        "on_mains": reading.on_mains,
+        "percent": _tenths(reading.percent),
+        "temperature_c": reading.temperature_c,
     }

@@ -184,7 +184,46 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         created_at = orm.Required(datetime)
         started_at = orm.Optional(datetime)
         finished_at = orm.Optional(datetime)
+        stage = text()
+        encoder = maybe_text()
+        fingerprint = maybe_text()
+        paused_reason = maybe_text()
+        rejections = orm.Required(int, default=0)
+        restarts = orm.Required(int, default=0)
+        chunks = orm.Set("Chunk")
         orm.composite_index(queue, state, priority, created_at)
+
+    class Chunk(database.Entity):  # type: ignore[misc]
+        """A span of the picture, or all of the sound, of a film that is encoded in pieces."""
+
+        _table_ = "chunks"
+        job = orm.Required(Job, column="job_id")
+        number = orm.Required(int)
+        kind = text()
+        plan = text()
+        key = text()
+        state = text()
+        frames = orm.Required(int)
+        duration_s = orm.Required(float)
+        frames_done = orm.Required(int)
+        speed = orm.Optional(float)
+        attempt = orm.Required(int)
+        failures = orm.Required(int)
+        interruptions = orm.Required(int)
+        repeats = orm.Required(int)
+        not_before = orm.Optional(datetime)
+        node = maybe_text()
+        lease_until = orm.Optional(datetime)
+        paused_reason = maybe_text()
+        object_key = maybe_text()
+        size_bytes = orm.Optional(int, size=64)
+        fingerprint = maybe_text()
+        start_s = orm.Optional(float)
+        warning = maybe_text()
+        error_code = maybe_text()
+        error = maybe_text()
+        orm.PrimaryKey(job, number)
+        orm.composite_index(state, job)
 
     class Rendition(database.Entity):  # type: ignore[misc]
         _table_ = "renditions"
@@ -233,8 +272,28 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         version = text()
         encoder = maybe_text()
         viewers = orm.Required(int)
+        viewers_at = orm.Optional(datetime)
+        throttle = maybe_text()
+        throttle_since = orm.Optional(datetime)
+        power = maybe_text()
+        power_at = orm.Optional(datetime)
+        paused_s = orm.Required(float, default=0.0)
         started_at = orm.Required(datetime)
         seen_at = orm.Required(datetime)
+
+    class PowerChange(database.Entity):  # type: ignore[misc]
+        """A change of what a node's encoder may do, with the reading that it came from."""
+
+        _table_ = "power_changes"
+        id = key()
+        node = text()
+        at = orm.Required(datetime)
+        throttle = text()
+        reasons = text()
+        on_mains = orm.Optional(bool)
+        percent = orm.Optional(float)
+        temperature_c = orm.Optional(float)
+        orm.composite_index(node, at)
 
     return SimpleNamespace(
         Account=Account,
@@ -246,8 +305,10 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         Upload=Upload,
         UploadPart=UploadPart,
         Job=Job,
+        Chunk=Chunk,
         Rendition=Rendition,
         Link=Link,
         DoomedObject=DoomedObject,
         Node=Node,
+        PowerChange=PowerChange,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from pony import orm
 
-from nebula.db import jobs, links
+from nebula.db import chunks, jobs, links
 from nebula.db.database import Tx, aware
 from nebula.domain.records import Content, File, Principal, Rendition
 from nebula.domain.states import FileState, Visibility
@@ -159,6 +159,8 @@ def purge(tx: Tx, file_id: str) -> None:
     tx.flush()
     if content.files.is_empty():
         jobs.cancel_all(tx, content)
+        for job in list(content.jobs):
+            chunks.discard(tx, job.id)
         doom(tx, content.object_key)
         for rendition in list(content.renditions):
             doom(tx, rendition.object_key)
@@ -189,11 +191,12 @@ def forget_doomed(tx: Tx, object_key: str) -> None:
 
 
 def due_objects(tx: Tx, limit: int = 100) -> list[str]:
-    """Return the keys of doomed objects that are due and that no content or rendition names."""
+    """Return the keys of doomed objects that are due and that no content, rendition or living chunk names."""
     rows = tx.select(
         "SELECT object_key, delete_after FROM doomed_objects AS doomed WHERE delete_after <= $now"
         " AND NOT EXISTS (SELECT 1 FROM contents WHERE contents.object_key = doomed.object_key)"
         " AND NOT EXISTS (SELECT 1 FROM renditions WHERE renditions.object_key = doomed.object_key)"
+        f" AND NOT EXISTS ({chunks.NEEDED} AND chunks.object_key = doomed.object_key)"
         f" ORDER BY delete_after LIMIT {int(limit)}",
         now=tx.now,
     )

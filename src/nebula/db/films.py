@@ -6,12 +6,13 @@ import json
 import uuid
 from typing import Any
 
-from nebula.db import files, jobs, leases
+from nebula.db import chunks, files, jobs, leases
 from nebula.db.database import Tx
+from nebula.domain import rungs
 from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
 from nebula.domain.records import Claim
-from nebula.domain.states import FileState, JobKind, JobState, PlanAction, Queue
+from nebula.domain.states import FileState, JobKind, JobStage, JobState, PlanAction, Queue
 
 NO_FILM = "no_film"
 
@@ -21,9 +22,12 @@ def queue_of(action: PlanAction) -> Queue:
     return Queue.QUICK if action is PlanAction.REMUX else Queue.ENCODE
 
 
-def record_probe(tx: Tx, claim: Claim, facts: MediaFacts | None, plan: Plan) -> Queue | None:
+def record_probe(
+    tx: Tx, claim: Claim, facts: MediaFacts | None, plan: Plan, *, in_chunks: bool = False
+) -> Queue | None:
     """End a probe: facts and plan are kept, and the job that makes the film is queued. Returns its queue.
 
+    `in_chunks`: an encode is cut into chunks.
     Raises Superseded, and changes nothing, where another attempt owns the job.
     """
     if plan.state is FileState.FAILED:
@@ -37,7 +41,7 @@ def record_probe(tx: Tx, claim: Claim, facts: MediaFacts | None, plan: Plan) -> 
         content.facts = facts.to_json()
         _describe(content, facts)
     tx.flush()
-    return _queue_films(tx, content, plan)
+    return _queue_films(tx, content, plan, in_chunks)
 
 
 def publish_rendition(
@@ -55,7 +59,10 @@ def publish_rendition(
     audio_codec: str | None,
     warning: str | None,
 ) -> None:
-    """Publish a film: job done, rendition there, content ready, object spared. Raises Superseded, changing nothing."""
+    """Publish a film: job done, rendition there, content ready, object spared, chunks doomed.
+
+    Raises Superseded, changing nothing.
+    """
     leases.finish(tx, claim.job_id, claim.attempt, warning=warning)
     tx.e.Rendition(
         id=str(uuid.uuid4()),
@@ -74,38 +81,61 @@ def publish_rendition(
     tx.e.Content[claim.content.id].state = FileState.READY
     tx.flush()
     files.spare(tx, object_key)
+    chunks.discard(tx, claim.job_id)
 
 
-def plan_anew(tx: Tx, claim: Claim, plan: Plan) -> None:
+def plan_anew(tx: Tx, claim: Claim, plan: Plan, *, in_chunks: bool = False) -> None:
     """Give a job that waits with an older version's plan this version's. Where no film is needed, it ends."""
     has_failed = plan.state is FileState.FAILED
+    queue, stage = _begins(plan, in_chunks)
     state = JobState.QUEUED if plan.makes_film else JobState.FAILED if has_failed else JobState.DONE
     waiting = tx.execute(
-        "UPDATE jobs SET state = $state, queue = $queue, rung = $rung, error_code = $code, error = $error"
+        "UPDATE jobs SET state = $state, queue = $queue, stage = $stage, rung = $rung, error_code = $code,"
+        " error = $error"
         " WHERE id = $id AND attempt = $attempt AND state = 'queued' RETURNING id, attempt",
         id=claim.job_id,
         attempt=claim.attempt,
         state=state.value,
-        queue=queue_of(plan.action).value,
+        queue=queue.value,
+        stage=stage.value,
         rung=plan.rung,
         code=NO_FILM if has_failed else None,
         error=_sentence(plan) if has_failed else None,
     )
     if waiting:
+        chunks.end(tx, claim.job_id)  # what is done of them and still fits is found again
         _keep_plan(tx, claim.job_id, plan)
         if not plan.makes_film:
-            tx.e.Content[claim.content.id].set(state=plan.state, web_ready=plan.web_ready)
+            if plan.rung is None:  # else it is only this rung that the film no longer has
+                tx.e.Content[claim.content.id].set(state=plan.state, web_ready=plan.web_ready)
             tx.execute("UPDATE jobs SET finished_at = $now WHERE id = $id", id=claim.job_id, now=tx.now)
 
 
-def _queue_films(tx: Tx, content: Any, plan: Plan) -> Queue | None:
-    # The highest rung; lower ones are to be queued here too, behind every film's first.
+def _begins(plan: Plan, in_chunks: bool) -> tuple[Queue, JobStage]:
+    """Return where a plan's work begins: a film in chunks is laid out first, which takes seconds."""
+    if in_chunks and plan.encodes_video:
+        return Queue.QUICK, JobStage.SPLIT
+    return queue_of(plan.action), JobStage.WHOLE
+
+
+def _queue_films(tx: Tx, content: Any, plan: Plan, in_chunks: bool) -> Queue | None:
     if not plan.makes_film:
         return None
-    queue = queue_of(plan.action)
-    row = jobs.add(tx, content, JobKind.RENDITION, queue, rung=plan.rung)
+    queue, stage = _begins(plan, in_chunks)
+    row = jobs.add(tx, content, JobKind.RENDITION, queue, stage=stage, rung=plan.rung)
     _keep_plan(tx, row.id, plan)
+    for place, lower in enumerate(rungs.lower(plan)):
+        _queue_lower(tx, content, lower, place, in_chunks)
     return queue
+
+
+def _queue_lower(tx: Tx, content: Any, plan: Plan, place: int, in_chunks: bool) -> None:
+    queue, stage = _begins(plan, in_chunks)
+    row = jobs.add(
+        tx, content, JobKind.RENDITION, queue, stage=stage, rung=plan.rung, priority=jobs.LOWER_PRIORITY + place
+    )
+    row.created_at = tx.after((place + 1) / 1000)  # lists show it after the first
+    _keep_plan(tx, row.id, plan)
 
 
 def _keep_plan(tx: Tx, job_id: str, plan: Plan) -> None:

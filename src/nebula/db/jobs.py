@@ -6,12 +6,23 @@ import json
 import uuid
 from typing import Any
 
+from nebula.db import chunks
 from nebula.db.database import Tx, aware
 from nebula.domain.records import Job
-from nebula.domain.states import JOB_MOVES, LIVE_JOB_STATES, FileState, JobKind, JobState, PlanAction, Queue
+from nebula.domain.states import (
+    JOB_MOVES,
+    LIVE_JOB_STATES,
+    FileState,
+    JobKind,
+    JobStage,
+    JobState,
+    PlanAction,
+    Queue,
+)
 from nebula.errors import Conflict
 
 PRIORITIES = {JobKind.PROBE: 0, JobKind.RENDITION: 10}
+LOWER_PRIORITY = 20  # of the rungs below a film's first, and on
 CANCELLABLE = frozenset(state for state, targets in JOB_MOVES.items() if JobState.CANCELLED in targets)
 ENDED_TO_QUEUED = (
     frozenset(state for state, targets in JOB_MOVES.items() if JobState.QUEUED in targets) - LIVE_JOB_STATES
@@ -40,6 +51,7 @@ def job_record(row: Any, file_id: str | None) -> Job:
         rung=row.rung,
         command=row.command,
         warning=row.warning,
+        paused_reason=row.paused_reason,
         error_code=row.error_code,
         error=row.error,
         log=row.log,
@@ -52,15 +64,24 @@ def job_record(row: Any, file_id: str | None) -> Job:
     )
 
 
-def add(tx: Tx, content: Any, kind: JobKind, queue: Queue, **more: Any) -> Any:
-    """Queue a job on a content; return its row."""
+def add(
+    tx: Tx,
+    content: Any,
+    kind: JobKind,
+    queue: Queue,
+    *,
+    stage: JobStage = JobStage.WHOLE,
+    priority: int | None = None,
+    **more: Any,
+) -> Any:
+    """Queue a job on a content, of its kind's priority where none is given; return its row."""
     row = tx.e.Job(
         id=str(uuid.uuid4()),
         content=content,
         kind=kind,
         queue=queue,
         state=JobState.QUEUED,
-        priority=PRIORITIES[kind],
+        priority=PRIORITIES[kind] if priority is None else priority,
         attempt=0,
         failures=0,
         progress=0.0,
@@ -68,6 +89,7 @@ def add(tx: Tx, content: Any, kind: JobKind, queue: Queue, **more: Any) -> Any:
         chunks_done=0,
         chunks_repeated=0,
         created_at=tx.now,
+        stage=stage,
         **more,
     )
     tx.flush()
@@ -81,7 +103,8 @@ def queue_missing(tx: Tx, content: Any) -> None:
         return
     cancelled = [job for job in jobs if job.state == JobState.CANCELLED]
     if cancelled:
-        _requeue(tx, max(cancelled, key=lambda job: job.created_at))
+        for job in cancelled:
+            _requeue(tx, job)
     elif not jobs:
         add(tx, content, JobKind.PROBE, Queue.QUICK)
         content.state = FileState.PROCESSING
@@ -110,6 +133,8 @@ def _requeue(tx: Tx, row: Any) -> bool:
         return False
     row.set(failures=0, interruptions=0, progress=0.0, speed=None, eta_s=None, node=None, lease_until=None)
     row.set(error_code=None, error=None, warning=None, log=None, finished_at=None, not_before=None, chunks_done=0)
+    if row.stage != JobStage.WHOLE:  # what is done of it is found again when it is laid out
+        row.set(stage=JobStage.SPLIT, queue=Queue.QUICK)
     if row.content.state != FileState.READY:
         row.content.state = FileState.PROCESSING
     tx.flush()
@@ -120,6 +145,9 @@ def _cancel(tx: Tx, row: Any) -> bool:
     if not _move(tx, row, CANCELLABLE, JobState.CANCELLED):
         return False
     row.set(lease_until=None, node=None, speed=None, eta_s=None, not_before=None, finished_at=tx.now)
+    row.set(paused_reason=None)
+    tx.flush()
+    chunks.end(tx, row.id)
     if row.content.state == FileState.PROCESSING:
         row.content.state = FileState.STORED
     tx.flush()

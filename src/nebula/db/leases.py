@@ -9,25 +9,33 @@ from __future__ import annotations
 
 from typing import Any
 
+from nebula.db import chunks
 from nebula.db.database import Tx
 from nebula.db.files import content_record
 from nebula.domain.limits import LEASE_S, MAX_FAILURES, MAX_INTERRUPTIONS
 from nebula.domain.records import Claim
-from nebula.domain.states import JobKind, JobState, PlanAction, Queue
+from nebula.domain.states import JobKind, JobStage, JobState, PlanAction, Queue
 from nebula.errors import Superseded
 
 CLAIM_TRIES = 100  # each lost race means that another worker got a job
 RETRY_AFTER_S = 10  # doubled by each failure
-HELD = "id = $id AND attempt = $attempt AND state IN ('running', 'paused')"
-WAITS = "state = 'queued' AND (not_before IS NULL OR not_before <= $now)"
-ENDED = "lease_until = NULL, speed = NULL, eta_s = NULL"
+HELD = "id = $id AND attempt = $attempt AND stage <> 'chunks' AND state IN ('running', 'paused')"
+WAITS = "state = 'queued' AND stage <> 'chunks' AND (not_before IS NULL OR not_before <= $now)"
+ENDED = "lease_until = NULL, speed = NULL, eta_s = NULL, paused_reason = NULL"
+AGAIN = "progress = CASE WHEN stage = 'join' THEN progress ELSE 0 END"  # the chunks are all done, whoever joins them
 
 
-def claim_next(tx: Tx, queue: Queue, node: str, plan_version: int) -> Claim | None:
-    """Take the first waiting job of a queue whose plan this version of the code understands; None where none waits."""
+def claim_next(
+    tx: Tx, queue: Queue, node: str, plan_version: int, *, least_priority: int | None = None
+) -> Claim | None:
+    """Take the first waiting job of a queue whose plan this version of the code understands; None where none waits.
+
+    `least_priority` leaves out those that come after it.
+    """
+    bound = "" if least_priority is None else f" AND priority <= {int(least_priority)}"
     for _ in range(CLAIM_TRIES):
         waiting = tx.select(
-            f"SELECT id, attempt FROM jobs WHERE queue = $queue AND {WAITS}"
+            f"SELECT id, attempt FROM jobs WHERE queue = $queue AND {WAITS}{bound}"
             " AND (plan_version IS NULL OR plan_version = $version) ORDER BY priority, created_at, id LIMIT 1",
             queue=queue.value,
             version=plan_version,
@@ -37,15 +45,18 @@ def claim_next(tx: Tx, queue: Queue, node: str, plan_version: int) -> Claim | No
             return None
         job_id, attempt = waiting[0]
         if _take(tx, job_id, attempt, node):
-            return _claim(tx.e.Job[job_id])
+            return claim_record(tx.e.Job[job_id])
     return None
 
 
 def _take(tx: Tx, job_id: str, attempt: int, node: str) -> bool:
     taken = tx.execute(
         "UPDATE jobs SET state = 'running', attempt = attempt + 1, node = $node, lease_until = $lease,"
-        " started_at = $now, finished_at = NULL, not_before = NULL, progress = 0, speed = NULL, eta_s = NULL,"
-        " error_code = NULL, error = NULL, command = NULL, warning = NULL, log = NULL"
+        " started_at = CASE WHEN stage = 'join' THEN started_at ELSE $now END, finished_at = NULL, not_before = NULL,"
+        " progress = CASE WHEN stage = 'join' THEN progress ELSE 0 END, speed = NULL, eta_s = NULL,"
+        " error_code = NULL, error = NULL, warning = NULL,"
+        " command = CASE WHEN stage = 'join' THEN command ELSE NULL END,"
+        " log = CASE WHEN stage = 'join' THEN log ELSE NULL END"
         " WHERE id = $id AND attempt = $attempt AND state = 'queued' RETURNING id, attempt",
         id=job_id,
         attempt=attempt,
@@ -74,6 +85,16 @@ def heartbeat(
 def is_held(tx: Tx, job_id: str, attempt: int) -> bool:
     """Say whether the attempt still owns its job."""
     return bool(tx.select(f"SELECT id, attempt FROM jobs WHERE {HELD}", id=job_id, attempt=attempt))
+
+
+def pause(tx: Tx, job_id: str, attempt: int, reason: str | None) -> bool:
+    """Show that the attempt is held still and why, or, without a reason, that it goes on; False as of heartbeat."""
+    sql = (
+        "UPDATE jobs SET state = $state, paused_reason = $reason, speed = NULL, eta_s = NULL"
+        f" WHERE {HELD} RETURNING id, attempt"
+    )
+    state = JobState.RUNNING if reason is None else JobState.PAUSED
+    return bool(tx.execute(sql, id=job_id, attempt=attempt, state=state.value, reason=reason))
 
 
 def note(tx: Tx, job_id: str, attempt: int, *, command: str | None, log: str | None = None) -> None:
@@ -116,10 +137,23 @@ def fail(
     _check(failed)
     failures, content_id = failed[0]
     if permanent or failures >= MAX_FAILURES:
-        _give_up(tx, job_id, content_id)
+        _end_failed(tx, job_id, content_id)
         return JobState.FAILED
     _queue_again(tx, job_id, RETRY_AFTER_S * 2 ** (failures - 1))
     return JobState.QUEUED
+
+
+def move_on(tx: Tx, claim: Claim, stage: JobStage, queue: Queue) -> None:
+    """Put a job back for what comes next in it. Raises Superseded."""
+    moved = tx.execute(
+        f"UPDATE jobs SET state = 'queued', stage = $stage, queue = $queue, node = NULL, {ENDED}"
+        f" WHERE {HELD} RETURNING id, attempt",
+        id=claim.job_id,
+        attempt=claim.attempt,
+        stage=stage.value,
+        queue=queue.value,
+    )
+    _check(moved)
 
 
 def release(
@@ -152,8 +186,8 @@ def expire(tx: Tx) -> list[tuple[str, int]]:
 
 def _interrupt(tx: Tx, condition: str, **values: Any) -> list[tuple[str, int]]:
     interrupted = tx.execute(
-        f"UPDATE jobs SET state = 'queued', interruptions = interruptions + 1, progress = 0, node = NULL, {ENDED}"
-        f" WHERE state IN ('running', 'paused') AND {condition}"
+        f"UPDATE jobs SET state = 'queued', interruptions = interruptions + 1, node = NULL, {AGAIN}, {ENDED}"
+        f" WHERE state IN ('running', 'paused') AND stage <> 'chunks' AND {condition}"
         " RETURNING id, attempt, interruptions, content_id",
         **values,
     )
@@ -164,15 +198,17 @@ def _interrupt(tx: Tx, condition: str, **values: Any) -> list[tuple[str, int]]:
                 id=job_id,
                 error=f"The worker died {interruptions} times while it did this job.",
             )
-            _give_up(tx, job_id, content_id)
+            _end_failed(tx, job_id, content_id)
     return [(job_id, attempt) for job_id, attempt, *_ in interrupted]
 
 
 def waiting_queues(tx: Tx) -> list[Queue]:
-    """Return the queues in which jobs wait and none runs: who runs one takes the next by itself."""
+    """Return the queues in which jobs or chunks wait and none runs: who runs one takes the next by itself."""
     rows = tx.select(
-        f"SELECT queue, COUNT(*) FROM jobs WHERE {WAITS} AND queue NOT IN"
-        " (SELECT queue FROM jobs WHERE state IN ('running', 'paused')) GROUP BY queue",
+        f"SELECT queue, COUNT(*) FROM jobs WHERE ({WAITS} OR (stage = 'chunks' AND state = 'queued' AND EXISTS"
+        " (SELECT 1 FROM chunks WHERE chunks.job_id = jobs.id AND chunks.state = 'queued'"
+        " AND (chunks.not_before IS NULL OR chunks.not_before <= $now))))"
+        " AND queue NOT IN (SELECT queue FROM jobs WHERE state IN ('running', 'paused')) GROUP BY queue ORDER BY queue",
         now=tx.now,
     )
     return [Queue(queue) for queue, _ in rows]
@@ -185,10 +221,11 @@ def planned_before(tx: Tx, plan_version: int, limit: int = 100) -> list[Claim]:
         f" ORDER BY created_at LIMIT {int(limit)}",
         version=plan_version,
     )
-    return [_claim(tx.e.Job[job_id]) for job_id, _ in rows]
+    return [claim_record(tx.e.Job[job_id]) for job_id, _ in rows]
 
 
-def _claim(row: Any) -> Claim:
+def claim_record(row: Any) -> Claim:
+    """Turn a job's row into what its worker needs to know."""
     oldest = row.content.files.select().order_by(lambda file: (file.created_at, file.id)).first()
     return Claim(
         job_id=row.id,
@@ -200,19 +237,33 @@ def _claim(row: Any) -> Claim:
         facts=row.content.facts,
         name="" if oldest is None else oldest.name,
         media_type=row.content.media_type if oldest is None else oldest.media_type,
+        stage=JobStage(row.stage),
     )
 
 
 def _queue_again(tx: Tx, job_id: str, delay_s: float) -> None:
     tx.execute(
-        "UPDATE jobs SET state = 'queued', node = NULL, progress = 0, not_before = $moment WHERE id = $id",
+        f"UPDATE jobs SET state = 'queued', node = NULL, {AGAIN}, not_before = $moment WHERE id = $id",
         id=job_id,
         moment=tx.after(delay_s) if delay_s else None,
     )
 
 
-def _give_up(tx: Tx, job_id: str, content_id: str) -> None:
+def give_up(tx: Tx, job_id: str, *, code: str, error: str) -> None:
+    """End as failed a job that nobody holds: its chunks are at an end."""
+    given_up = tx.execute(
+        f"UPDATE jobs SET node = NULL, error_code = $code, error = $error, {ENDED} WHERE id = $id"
+        " RETURNING id, content_id",
+        id=job_id,
+        code=code,
+        error=error,
+    )
+    _end_failed(tx, job_id, given_up[0][1])
+
+
+def _end_failed(tx: Tx, job_id: str, content_id: str) -> None:
     tx.execute("UPDATE jobs SET state = 'failed', finished_at = $now WHERE id = $id", id=job_id, now=tx.now)
+    chunks.end(tx, job_id)
     tx.execute("UPDATE contents SET state = 'failed' WHERE id = $id AND state = 'processing'", id=content_id)
 
 

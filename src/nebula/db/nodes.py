@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nebula.db import power
 from nebula.db.database import Tx, aware
 from nebula.domain.records import Node
 
@@ -11,8 +12,8 @@ from nebula.domain.records import Node
 def register(tx: Tx, name: str, version: str) -> None:
     """Note that a process of this node has started."""
     tx.execute(
-        "INSERT INTO nodes (name, version, encoder, viewers, started_at, seen_at)"
-        " VALUES ($name, $version, NULL, 0, $now, $now) ON CONFLICT (name) DO UPDATE SET"
+        "INSERT INTO nodes (name, version, encoder, viewers, paused_s, started_at, seen_at)"
+        " VALUES ($name, $version, NULL, 0, 0, $now, $now) ON CONFLICT (name) DO UPDATE SET"
         " version = excluded.version, started_at = excluded.started_at, seen_at = excluded.seen_at",
         name=name,
         version=version,
@@ -31,21 +32,27 @@ def note_encoder(tx: Tx, name: str, encoder: str) -> None:
 
 
 def note_viewers(tx: Tx, name: str, viewers: int) -> None:
-    """Note how many bodies the node's gateway is sending to players."""
-    tx.execute("UPDATE nodes SET viewers = $viewers WHERE name = $name", name=name, viewers=viewers)
+    """Note how many bodies the node's gateway is sending to players; the word counts for a while only."""
+    tx.execute(
+        "UPDATE nodes SET viewers = $viewers, viewers_at = $now WHERE name = $name",
+        name=name,
+        viewers=viewers,
+        now=tx.now,
+    )
 
 
 def all_nodes(tx: Tx) -> list[Node]:
     """Return the nodes that were ever seen, the latest first."""
-    return sorted((_record(row) for row in tx.e.Node.select()), key=lambda node: node.seen_at, reverse=True)
+    return sorted((_record(tx, row) for row in tx.e.Node.select()), key=lambda node: node.seen_at, reverse=True)
 
 
-def _record(row: Any) -> Node:
+def _record(tx: Tx, row: Any) -> Node:
     return Node(
         name=row.name,
         version=row.version,
         encoder=row.encoder,
-        viewers=row.viewers,
+        viewers=power.viewers(tx, row.name),
         started_at=aware(row.started_at),
         seen_at=aware(row.seen_at),
+        power=power.node_power(row),
     )

@@ -58,6 +58,7 @@ class VideoStream:
     frame_rate: float = 0.0  # average; 0 where unknown
     real_frame_rate: float = 0.0  # the finest that the timestamps ask for
     declared: int = 0  # frames that the container declares; 0 where it does not
+    delay: int = 0  # frames that a decoder holds back before it shows the first
     primaries: str = ""
     transfer: str = ""
     matrix: str = ""

@@ -16,3 +16,8 @@ def rendition(job_id: str, attempt: int) -> str:
 def job_prefix(job_id: str) -> str:
     """Prefix of what a job keeps while it runs (chunks)."""
     return f"jobs/{job_id}/"
+
+
+def chunk(job_id: str, number: int, attempt: int) -> str:
+    """Key of a chunk of a job's film; the attempt is in it for the same reason."""
+    return f"{job_prefix(job_id)}{number}-{attempt}.mp4"

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nebula.domain.states import (
+    ChunkKind,
     FileState,
     JobKind,
+    JobStage,
     JobState,
     PlanAction,
     Queue,
@@ -15,6 +17,7 @@ from nebula.domain.states import (
     UploadState,
     Visibility,
 )
+from nebula.domain.throttle import Decision, PowerReading
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,7 @@ class Job:
     rung: str | None
     command: str | None
     warning: str | None
+    paused_reason: str | None  # why its worker holds it still
     error_code: str | None
     error: str | None
     log: str | None  # the tail of ffmpeg's stderr
@@ -181,6 +185,64 @@ class Claim:
     facts: str | None  # MediaFacts as JSON, once probed
     name: str  # of the content's oldest file
     media_type: str
+    stage: JobStage = JobStage.WHOLE
+
+    @property
+    def shown(self) -> str:
+        """Name it in the journal."""
+        return f"job={self.job_id} attempt={self.attempt}"
+
+
+@dataclass(frozen=True)
+class ChunkClaim:
+    """A chunk as the worker that holds it sees it; `attempt` is the chunk's and guards every change that it makes."""
+
+    job: Claim  # as its row was: nobody holds it while its chunks are made
+    number: int
+    attempt: int
+    kind: ChunkKind
+    plan: str  # what is to be made, as JSON
+    frames: int
+    duration_s: float
+    encoder: str | None  # that the rendition is bound to, once its first chunk is done
+
+    @property
+    def job_id(self) -> str:
+        return self.job.job_id
+
+    @property
+    def content(self) -> Content:
+        return self.job.content
+
+    @property
+    def shown(self) -> str:
+        """Name it in the journal."""
+        return f"job={self.job_id} chunk={self.number} attempt={self.attempt}"
+
+
+@dataclass(frozen=True)
+class PlannedChunk:
+    """A chunk that is to be made. The same `key` is the same work: what was made for it before can be taken."""
+
+    number: int
+    kind: ChunkKind
+    plan: str  # as JSON
+    key: str
+    frames: int
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class StoredChunk:
+    """A chunk that is verified and stored."""
+
+    number: int
+    kind: ChunkKind
+    plan: str  # as JSON
+    object_key: str
+    size_bytes: int
+    start_s: float | None  # on its own clock, where its first picture is
+    warning: str | None
 
 
 @dataclass(frozen=True)
@@ -209,3 +271,25 @@ class Node:
     viewers: int
     started_at: datetime
     seen_at: datetime
+    power: NodePower | None  # None until its encode worker took a reading
+
+
+@dataclass(frozen=True)
+class NodePower:
+    """What the encode worker of a node read last, and what it made of it."""
+
+    decision: Decision
+    since: datetime  # that the decision is this one
+    reading: PowerReading
+    read_at: datetime
+    paused_s: float  # how long its encoders were held still, in all
+
+
+@dataclass(frozen=True)
+class PowerChange:
+    """One row of a node's history: from then on its encoder might do this."""
+
+    node: str
+    at: datetime
+    decision: Decision
+    reading: PowerReading

@@ -49,6 +49,31 @@ class JobKind(StrEnum):
     RENDITION = "rendition"  # one web-ready representation
 
 
+class JobStage(StrEnum):
+    """What the next claim of a job does. A film that is encoded in chunks goes through three."""
+
+    WHOLE = "whole"  # everything, in one claim
+    SPLIT = "split"  # list the source's packets and lay out the chunks
+    CHUNKS = "chunks"  # nothing: the chunks are claimed, each for itself
+    JOIN = "join"  # put the chunks together, verify and publish
+
+
+class ChunkState(StrEnum):
+    """How far a chunk is."""
+
+    QUEUED = "queued"  # waits for a worker
+    RUNNING = "running"  # a worker holds its lease
+    DONE = "done"  # it is verified and stored
+    FAILED = "failed"  # it gave up, and its job with it
+
+
+class ChunkKind(StrEnum):
+    """What a chunk holds."""
+
+    VIDEO = "video"  # a span of the picture
+    AUDIO = "audio"  # all of the sound
+
+
 class Queue(StrEnum):
     """Which worker takes a job."""
 
@@ -78,7 +103,8 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.RUNNING: frozenset(
         {JobState.RUNNING, JobState.QUEUED, JobState.PAUSED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}
     ),
-    JobState.PAUSED: frozenset({JobState.RUNNING, JobState.QUEUED, JobState.FAILED, JobState.CANCELLED}),
+    # PAUSED to DONE: only its encoder is held; what was made already is published.
+    JobState.PAUSED: frozenset({JobState.RUNNING, JobState.QUEUED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}),
     JobState.DONE: frozenset(),
     JobState.FAILED: frozenset({JobState.QUEUED}),
     JobState.CANCELLED: frozenset({JobState.QUEUED}),

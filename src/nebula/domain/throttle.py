@@ -97,6 +97,11 @@ def threads(throttle: Throttle, cores: int) -> int:
     return max(1, cores // 2) if throttle is Throttle.GENTLY else max(1, cores)
 
 
+def is_short(load: float, own_threads: int, cores: int) -> bool:
+    """Return whether others could use more than half of the processors: what an encoder of half the threads leaves."""
+    return load - own_threads > cores / 2
+
+
 def may_start(throttle: Throttle) -> bool:
     """Return whether new work may begin."""
     return throttle in {Throttle.RUN, Throttle.GENTLY}

@@ -1,12 +1,14 @@
 """The argument lists of ffmpeg, from facts and plan. Pure: the same input gives the same command.
 
 For ffmpeg 5.1 (Debian 12) to 7.1 (Debian 13) and on. A list is input, streams, picture, sound, container, target.
+A film is made in one piece, or in chunks of its picture with the whole of its sound, which are joined.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from nebula.domain.chunks import Chunk
 from nebula.domain.media import AudioStream, VideoStream
 from nebula.domain.plan import MAX_PIXELS, Plan
 from nebula.media.source import input_arguments
@@ -47,11 +49,100 @@ def film(
         *PIXEL_BOUND,
         *input_arguments(source),
         *_streams(plan.video, plan.audio),
-        *(_encoded_picture(plan, plan.video, encoder, threads) if plan.encodes_video else _copied_picture()),
+        *(_encoded_picture(plan, plan.video, None, encoder, threads) if plan.encodes_video else _copied_picture()),
         *_sound(plan),
         *_container(),
         # "file:" as for the input: a name is never an option or a protocol.
         f"file:{target}",
+    ]
+
+
+def chunk(
+    source: str,
+    plan: Plan,
+    part: Chunk,
+    target: Path,
+    *,
+    ffmpeg: str = "ffmpeg",
+    encoder: str = SOFTWARE,
+    threads: int = 0,
+) -> list[str]:
+    """Return the command that encodes one chunk of the planned film's picture."""
+    if plan.video is None or not plan.encodes_video:
+        raise ValueError("the plan encodes no picture")
+    return [
+        *(ffmpeg, *QUIET, "-y", "-progress", "pipe:1"),
+        *("-threads", str(threads)),
+        *PIXEL_BOUND,
+        # The packets keep the times of their list, and what comes before the chunk is cut off by those.
+        *("-copyts", "-noaccurate_seek"),
+        *([] if part.seek_s is None else ["-ss", f"{part.seek_s:.6f}"]),
+        *input_arguments(source),
+        *_streams(plan.video, ()),
+        *_encoded_picture(plan, plan.video, part, encoder, threads),
+        # One more would be the next chunk's: where a picture cannot be decoded, the count must not be made up with it.
+        *("-frames:v", str(part.frames), "-an"),
+        *("-f", "mp4", f"file:{target}"),
+    ]
+
+
+def sound(source: str, plan: Plan, start_s: float, target: Path, *, ffmpeg: str = "ffmpeg") -> list[str]:
+    """Return the command that makes all of the planned film's sound, and nothing else.
+
+    `start_s` is what the source's clock shows at the film's start, which may be the picture's: ffmpeg's own zero would
+    be the sound's.
+    """
+    if not plan.audio:
+        raise ValueError("the plan has no sound")
+    return [
+        *(ffmpeg, *QUIET, "-y", "-progress", "pipe:1"),
+        "-copyts",
+        *input_arguments(source),
+        *_streams(None, plan.audio),
+        *("-vn", *_sound(plan, start_s)),
+        *([] if plan.encodes_audio else ["-output_ts_offset", f"{-start_s:.6f}"]),
+        *("-f", "mp4", f"file:{target}"),
+    ]
+
+
+def join(
+    script: Path, begins_s: float, sound_file: Path | None, plan: Plan, target: Path, *, ffmpeg: str = "ffmpeg"
+) -> list[str]:
+    """Return the command that puts the chunks of a concat script and the sound into one film; both are copied."""
+    sounds = [] if sound_file is None else input_arguments(str(sound_file))
+    maps = [word for number in range(len(plan.audio)) for word in ("-map", f"1:a:{number}")]
+    return [
+        *(ffmpeg, *QUIET, "-y", "-progress", "pipe:1"),
+        # Every time is the film's already: what each file says of its own start is no reason to move it.
+        *("-copyts", "-itsoffset", f"{begins_s:.6f}"),
+        *_script_input(script),
+        *sounds,
+        *("-map", "0:v:0", *(maps if sounds else [])),
+        *("-map_metadata", "-1", "-map_chapters", "-1"),
+        *(word for number, stream in enumerate(plan.audio if sounds else ()) for word in _sound_tags(number, stream)),
+        *_copied_picture(),
+        *("-video_track_timescale", str(CLOCK_HZ)),
+        *("-c:a", "copy"),
+        *_container(),
+        f"file:{target}",
+    ]
+
+
+def picture_hash(source: Path, *, is_script: bool = False, ffmpeg: str = "ffmpeg") -> list[str]:
+    """Return the command that writes a digest of the picture's packets, as they are, to stdout."""
+    return [
+        *(ffmpeg, *QUIET),
+        *(_script_input(source) if is_script else input_arguments(str(source))),
+        *("-map", "0:v:0", "-c", "copy", "-f", "streamhash", "-hash", "sha256", "-"),
+    ]
+
+
+def _script_input(script: Path) -> list[str]:
+    # The script is Nebula's own and names nothing but its own chunks. Without auto_convert the packets stay as they
+    # are; the one header that all chunks share serves them all.
+    return [
+        *("-protocol_whitelist", "file", "-format_whitelist", "concat,mov", "-f", "concat", "-safe", "0"),
+        *("-auto_convert", "0", "-i", f"file:{script}"),
     ]
 
 
@@ -87,9 +178,9 @@ def level(width: int, height: int, frame_rate: float) -> str:
     return LEVELS[-1][0]
 
 
-def _streams(video: VideoStream, audio: tuple[AudioStream, ...]) -> list[str]:
+def _streams(video: VideoStream | None, audio: tuple[AudioStream, ...]) -> list[str]:
     # By number: "0:v:0" may be cover art, and a data stream has no place in the film.
-    chosen = [video.index, *(stream.index for stream in audio)]
+    chosen = [*([video.index] if video else []), *(stream.index for stream in audio)]
     arguments = [word for index in chosen for word in ("-map", f"0:{index}")]
     # A phone's films carry the place where they were taken, and links make films public: only what players show of
     # the sound is kept. MP4 keeps chapters as a text track, which would be one more for every reader to leave out.
@@ -111,11 +202,11 @@ def _copied_picture() -> list[str]:
     return ["-c:v", "copy", "-tag:v", "avc1"]
 
 
-def _encoded_picture(plan: Plan, video: VideoStream, encoder: str, threads: int) -> list[str]:
+def _encoded_picture(plan: Plan, video: VideoStream, part: Chunk | None, encoder: str, threads: int) -> list[str]:
     if encoder not in ENCODERS:
         raise ValueError(f"no arguments are known for the encoder {encoder}")
     return [
-        *("-vf", ",".join(_picture_filters(plan, video))),
+        *("-vf", ",".join(_picture_filters(plan, video, part))),
         # Each frame keeps its own time: a constant rate would double and drop the frames of a phone's film, and the
         # frames could not be counted against the source's packets.
         *("-fps_mode", "passthrough", "-enc_time_base", f"1:{CLOCK_HZ}"),
@@ -138,6 +229,8 @@ def _x264(plan: Plan, frame_rate: float, threads: int) -> list[str]:
         *("-level:v", level(width, height, frame_rate)),
         # Key frames come by the clock alone; one more at each cut costs bits in the smallest of spans.
         *("-sc_threshold", "0", "-threads", str(threads)),
+        # A chunk stands alone, and every chunk's header is the same whatever is in its pictures.
+        *("-x264-params", "open-gop=0:stitchable=1"),
     ]
 
 
@@ -149,18 +242,28 @@ def _frame_rate(plan: Plan, video: VideoStream) -> float:
     return plan.frame_rate or listed
 
 
-def _picture_filters(plan: Plan, video: VideoStream) -> list[str]:
+def _picture_filters(plan: Plan, video: VideoStream, part: Chunk | None) -> list[str]:
     """Return the chain of filters. Rotation is ffmpeg's own: it comes before the first of these."""
     size = (plan.width or 0, plan.height or 0)
     return [
         # One frame out for each frame in, so that they can be counted; only where the frame says it is interlaced.
         *(["bwdif=mode=send_frame:deint=interlaced"] if plan.deinterlace else []),
+        *([] if part is None else _cut(part)),
         *([f"fps={plan.frame_rate:g}"] if plan.frame_rate else []),
         *(_tone_map(video, *size) if plan.tone_map else [f"scale=w={size[0]}:h={size[1]}"]),
         # The aspect of the pixels went into the width.
         "setsar=1",
         "format=yuv420p",
     ]
+
+
+def _cut(part: Chunk) -> list[str]:
+    """Return the filters that leave only the chunk's own pictures; after bwdif, which looks at their neighbours."""
+    bounds = (("start", part.from_s), ("end", part.to_s))
+    told = [f"{name}={time_s:.6f}" for name, time_s in bounds if time_s is not None]
+    # trim rounds to the stream's ticks, which may be as long as a picture: so they are made small before. The planned
+    # first picture is at zero, not the one that came: a missing one is to be seen.
+    return ["settb=AVTB", f"trim={':'.join(told)}", f"setpts=PTS-{part.clock_s:.6f}/TB"]
 
 
 def _tone_map(video: VideoStream, width: int, height: int) -> list[str]:
@@ -192,7 +295,7 @@ def _sdr_tags() -> list[str]:
     return ["-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709", "-color_range", "tv"]
 
 
-def _sound(plan: Plan) -> list[str]:
+def _sound(plan: Plan, start_s: float = 0.0) -> list[str]:
     if not plan.audio:
         return ["-an"]
     if not plan.encodes_audio:
@@ -203,7 +306,8 @@ def _sound(plan: Plan) -> list[str]:
         arguments += [f"-ar:a:{number}", str(rate)]
     # A hole in the source's sound becomes silence, and sound that begins late begins with silence: else everything
     # after it would run ahead of the picture.
-    return [*arguments, "-af", "aresample=async=1:first_pts=0"]
+    moved = [f"asetpts=PTS-{start_s:.6f}/TB"] if start_s else []
+    return [*arguments, "-af", ",".join([*moved, "aresample=async=1:first_pts=0"])]
 
 
 def _container() -> list[str]:

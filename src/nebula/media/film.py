@@ -49,7 +49,31 @@ def make(
     Raises FfmpegFailed (log in its details), NoRoom, Stopped; `target` is gone then.
     """
     argv = arguments.film(source, plan, target, ffmpeg=tools.ffmpeg, encoder=encoder, threads=threads)
-    reader = ProgressReader(max(facts.listed_s, 0.0))
+    return make_with(
+        argv,
+        source,
+        target,
+        duration_s=facts.listed_s,
+        bounds=bounds(facts, plan, tools),
+        on_progress=on_progress,
+        stop=stop,
+        is_paused=is_paused,
+    )
+
+
+def make_with(
+    argv: list[str],
+    source: str,
+    target: Path,
+    *,
+    duration_s: float,
+    bounds: Bounds,
+    on_progress: Callable[[Progress], None],
+    stop: threading.Event | None,
+    is_paused: Callable[[], bool],
+) -> Made:
+    """Run a command that makes `target` out of `source`, and lasts `duration_s` of media. Raises as `make` does."""
+    reader = ProgressReader(max(duration_s, 0.0))
 
     def take(line: str) -> bool:
         progress = reader.feed(line)
@@ -58,7 +82,7 @@ def make(
         return progress is not None and reader.moved
 
     try:
-        log = run(argv, source=source, on_line=take, bounds=bounds(facts, plan, tools), stop=stop, is_paused=is_paused)
+        log = run(argv, source=source, on_line=take, bounds=bounds, stop=stop, is_paused=is_paused)
     except BaseException:
         target.unlink(missing_ok=True)
         raise

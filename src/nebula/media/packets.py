@@ -7,8 +7,10 @@ container's own duration does not see a hole in the middle.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from nebula.domain.chunks import Packet
 from nebula.domain.media import PacketFacts
 from nebula.errors import MediaError
 from nebula.media.run import Bounds, run
@@ -29,6 +31,29 @@ def list_packets(source: str, *, tools: Tools, stop: threading.Event | None = No
     bounds = Bounds(memory_bytes=tools.probe_memory_bytes, stall_s=tools.stall_s)
     run(argv, source=source, on_line=listing.take, bounds=bounds, stop=stop)
     return {index: tally.facts() for index, tally in listing.tallies.items()}
+
+
+def follow_packets(
+    source: str, index: int, take: Callable[[Packet], None], *, tools: Tools, stop: threading.Event | None = None
+) -> None:
+    """Hand each packet of one stream to `take`, in the order of the source. Raises as `list_packets` does."""
+    count = 0
+
+    def on_line(line: str) -> bool:
+        nonlocal count
+        fields = line.split("|")
+        if len(fields) < 5 or not fields[0].isdigit():
+            return False
+        count += 1
+        if count > MAX_PACKETS:
+            raise MediaError("It holds more packets than any film has.")
+        pts_s, dts_s, duration_s = (seconds(field) for field in fields[1:4])
+        take(Packet(pts_s, dts_s, duration_s or 0.0, "K" in fields[4], "D" in fields[4]))
+        return True
+
+    argv = [tools.ffprobe, "-v", "error", *_ENTRIES, "-select_streams", str(index), *input_arguments(source)]
+    bounds = Bounds(memory_bytes=tools.probe_memory_bytes, stall_s=tools.stall_s)
+    run(argv, source=source, on_line=on_line, bounds=bounds, stop=stop)
 
 
 # compact without keys: the values come in ffprobe's own order, which is this one; side data adds a trailing "|".
@@ -52,7 +77,7 @@ class _Listing:
         if self._count > MAX_PACKETS or (index not in self.tallies and len(self.tallies) >= MAX_STREAMS):
             raise MediaError("It holds more packets or streams than any film has.")
         self.tallies.setdefault(index, _Tally()).take(
-            _seconds(fields[1]), _seconds(fields[2]), _seconds(fields[3]) or 0.0, fields[4]
+            seconds(fields[1]), seconds(fields[2]), seconds(fields[3]) or 0.0, fields[4]
         )
         return True
 
@@ -129,7 +154,8 @@ class _Tally:
         )
 
 
-def _seconds(text: str) -> float | None:
+def seconds(text: str) -> float | None:
+    """Return a time as ffprobe writes it; None where it has none."""
     try:
         return float(text)
     except ValueError:

@@ -183,6 +183,7 @@ def _video(raw: Mapping[str, Any]) -> VideoStream:
         frame_rate=_rate(raw.get("avg_frame_rate")),
         real_frame_rate=_rate(raw.get("r_frame_rate")),
         declared=int(_number(raw.get("nb_frames"))),
+        delay=max(0, int(_number(raw.get("has_b_frames")))),
         primaries=_color(raw.get("color_primaries")),
         transfer=_color(raw.get("color_transfer")),
         matrix=_color(raw.get("color_space")),

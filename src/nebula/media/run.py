@@ -13,7 +13,7 @@ from typing import IO
 
 from nebula.errors import FfmpegFailed, MediaError, NoRoom, Stopped
 from nebula.media.source import shown
-from nebula.process import end, spawn
+from nebula.process import end, hold, let_go, spawn
 
 TAIL_BYTES = 8192
 MAX_LINE_BYTES = 65536
@@ -42,8 +42,8 @@ def run(
     """Run a program to its good end; return the tail of its stderr.
 
     `on_line` gets each line of stdout and says whether it is news. Raises Stopped (`stop` was set), NoRoom (the disk
-    is full), FfmpegFailed (a bad end, or no news for `bounds.stall_s` while not paused). `source` is kept out of the
-    log where it carries credentials (a presigned URL).
+    is full), FfmpegFailed (a bad end, or no news for `bounds.stall_s` while not paused). While `is_paused` says so, the
+    program is stopped where it is. `source` is kept out of the log where it carries credentials (a presigned URL).
     """
     process = spawn(
         argv,
@@ -56,7 +56,8 @@ def run(
     )
     follower = _Follower(process, on_line)
     try:
-        _follow(follower, bounds.stall_s, stop, is_paused)
+        _follow(follower, _Brake(process, is_paused), bounds.stall_s, stop)
+        let_go(process)  # it closed its pipes: all that is left of it is its end
         status = process.wait(bounds.stall_s)
     except subprocess.TimeoutExpired:
         status = end(process)
@@ -78,15 +79,33 @@ def failure(status: int, log: str) -> NoRoom | FfmpegFailed:
     return FfmpegFailed(f"ffmpeg {how}: {lines[-1].strip()[:300]}" if lines else f"ffmpeg {how}.", log=log)
 
 
-def _follow(follower: _Follower, stall_s: float, stop: threading.Event | None, is_paused: Callable[[], bool]) -> None:
+def _follow(follower: _Follower, brake: _Brake, stall_s: float, stop: threading.Event | None) -> None:
     heard_at = time.monotonic()
     while follower.is_open:
         if stop is not None and stop.is_set():
             raise Stopped("The work was stopped.")
-        if follower.read(POLL_S) or is_paused():
+        # Read first: what is held must be the program, with its death signal armed, not what becomes it.
+        news = follower.read(POLL_S)
+        if brake.holds() or news:
             heard_at = time.monotonic()
         if time.monotonic() - heard_at > stall_s:
             raise FfmpegFailed(f"ffmpeg made no progress for {stall_s:.0f} s.", log=follower.log)
+
+
+class _Brake:
+    """Holds a process's group while it is to pause."""
+
+    def __init__(self, process: subprocess.Popen[bytes], is_paused: Callable[[], bool]) -> None:
+        self._process = process
+        self._is_paused = is_paused
+        self._is_held = False
+
+    def holds(self) -> bool:
+        """Do what is asked at this moment; return whether the group is held now."""
+        if self._is_paused() != self._is_held:
+            self._is_held = not self._is_held
+            (hold if self._is_held else let_go)(self._process)
+        return self._is_held
 
 
 class _Follower:

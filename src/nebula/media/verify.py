@@ -7,6 +7,9 @@ promises, without a hole, over the same span; each stream of sound too; and the 
     encoded picture  number of frames (exact where the codec has one packet a frame); every frame is decoded
     copied sound     exact number of packets
     encoded sound    span; decoded whole, and not silent where the source is not
+
+Of a film that was made in pieces, each piece was decoded before (checks.py, verify_sound), and the join was shown to
+be of the pieces' own packets: so only the first seconds are decoded again.
 """
 
 from __future__ import annotations
@@ -15,13 +18,15 @@ import hashlib
 import re
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nebula.domain.frames import expected_frames
 from nebula.domain.media import AudioStream, MediaFacts, PacketFacts, VideoStream
 from nebula.domain.plan import Plan, clock, damage, decide
 from nebula.errors import FfmpegFailed, Incomplete, MediaError
 from nebula.media import arguments
+from nebula.media.packets import list_packets
 from nebula.media.probe import probe
 from nebula.media.progress import ProgressReader
 from nebula.media.run import Bounds, run
@@ -33,10 +38,6 @@ SPAN_SLACK_S = 0.5
 SYNC_SLACK_S = 0.15
 GAP_SLACK_S = 0.1
 SILENT_DB, AUDIBLE_DB = -80.0, -60.0
-# Packets that are no frame of their own: VP8's hidden references, MPEG-4's packed and empty frames, Real's.
-UNEVEN_CODECS = frozenset(
-    {"vp8", "mpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv3", "vc1", "rv30", "rv40", "h263"}
-)
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,15 @@ class VerifiedFilm:
 
 
 @dataclass(frozen=True)
+class VerifiedSound:
+    """The sound of a film, ready to be joined to its picture."""
+
+    size_bytes: int
+    sha256: str
+    warning: str | None = None
+
+
+@dataclass(frozen=True)
 class _Check:
     """Everything that the checks look at."""
 
@@ -65,6 +75,8 @@ class _Check:
     video: VideoStream
     tools: Tools
     stop: threading.Event | None
+    is_paused: Callable[[], bool]
+    are_parts_verified: bool = False
 
     @property
     def made_video(self) -> VideoStream:
@@ -82,10 +94,14 @@ def verify(
     target: Path,
     *,
     accept_short: bool = False,
+    parts_verified: bool = False,
     stop: threading.Event | None = None,
+    is_paused: Callable[[], bool] = lambda: False,
     tools: Tools = INSTALLED,
 ) -> VerifiedFilm:
     """Check the film at `target` against the facts that it was made from.
+
+    `parts_verified` says that it was joined from chunks and sound that were verified each for itself.
 
     Raises Incomplete where it is not all of the source: try once more from a local copy, probed again; the same again
     means that the source is damaged, and `accept_short` then makes it the result's `warning`, as long as something of
@@ -95,7 +111,7 @@ def verify(
     if plan.video is None:
         raise ValueError("the plan makes no film")
     made = _probed(target, accept_short, tools, stop)
-    check = _Check(source, facts, plan, target, made, plan.video, tools, stop)
+    check = _Check(source, facts, plan, target, made, plan.video, tools, stop, is_paused, parts_verified)
     shortfalls = _shortfalls(check, accept_short)
     if shortfalls and not accept_short:
         raise Incomplete(f"The film is not all of its source: {'; '.join(shortfalls)}.", log="")
@@ -103,7 +119,7 @@ def verify(
     video = check.made_video
     return VerifiedFilm(
         size_bytes=target.stat().st_size,
-        sha256=_digest(target),
+        sha256=digest(target),
         width=video.width,
         height=video.height,
         duration_s=round(made.listed_s, 3),
@@ -111,6 +127,37 @@ def verify(
         audio_codec=made.audio[0].codec if made.audio else None,
         warning=warning,
     )
+
+
+def verify_sound(
+    source: str,
+    facts: MediaFacts,
+    plan: Plan,
+    target: Path,
+    *,
+    accept_short: bool = False,
+    stop: threading.Event | None = None,
+    is_paused: Callable[[], bool] = lambda: False,
+    tools: Tools = INSTALLED,
+) -> VerifiedSound:
+    """Check the sound at `target`, which was made without the picture. Raises as `verify` does."""
+    if plan.video is None or not plan.audio:
+        raise ValueError("the plan has no sound")
+    try:
+        made = probe(str(target), stop=stop, tools=tools) or MediaFacts("")
+    except MediaError as error:
+        raise FfmpegFailed(f"The sound that was made cannot be read: {error.message}", log="") from error
+    listed = list_packets(str(target), tools=tools, stop=stop)
+    audio = tuple(replace(one, packets=listed.get(one.index, PacketFacts())) for one in made.audio)
+    made = replace(made, audio=audio)
+    check = _Check(source, facts, plan, target, made, plan.video, tools, stop, is_paused)
+    shortfalls = [*_sound_shortfalls(check), *_start_shortfalls(check)]
+    if accept_short or not shortfalls:
+        shortfalls += _silences(check)
+    if shortfalls and not accept_short:
+        raise Incomplete(f"The sound is not all of its source's: {'; '.join(shortfalls)}.", log="")
+    warning = f"The source is damaged: {'; '.join(shortfalls)}." if shortfalls else None
+    return VerifiedSound(target.stat().st_size, digest(target), warning)
 
 
 def _probed(target: Path, accept_short: bool, tools: Tools, stop: threading.Event | None) -> MediaFacts:
@@ -152,22 +199,6 @@ def _picture_shortfalls(check: _Check) -> Iterator[str]:
     yield from _holes("picture", before, after)
 
 
-def expected_frames(plan: Plan, video: VideoStream) -> tuple[int, int]:
-    """Return the least and the most packets that a film of this stream has."""
-    packets = video.packets
-    if not plan.encodes_video:
-        # Packets that an edit list hides are copied with the list, or dropped with it.
-        return packets.count - packets.before_key - packets.hidden, packets.count - packets.before_key
-    if plan.frame_rate:
-        frames = round(packets.span_s * plan.frame_rate)
-        return frames - 2, frames + 2
-    most = packets.count - packets.before_key - packets.hidden
-    if video.codec in UNEVEN_CODECS or (video.is_interlaced and video.codec == "h264"):
-        # H.264 in fields has two packets a frame where nothing joined them. Holes are found by the clock.
-        return int(most * 0.45), most
-    return most - packets.leading, most
-
-
 def _sound_shortfalls(check: _Check) -> Iterator[str]:
     if len(check.made.audio) != len(check.plan.audio):
         yield f"it has {len(check.made.audio)} streams of sound, not {len(check.plan.audio)}"
@@ -207,17 +238,31 @@ def _sync_shortfalls(check: _Check) -> Iterator[str]:
         yield f"picture and sound are {abs(before_s - after_s):.2f} s apart"
 
 
+def _start_shortfalls(check: _Check) -> Iterator[str]:
+    """Copied sound begins as long after the film's start as it did; encoded sound is filled up from there."""
+    for number, (before, after) in enumerate(check.pairs()):
+        if after.codec != "aac" or after.profile != "LC":
+            yield f"sound {number + 1} is {after.codec} {after.profile}, not AAC-LC"
+        late_s = (after.packets.starts_s or 0.0) - (before.packets.starts_s or 0.0) + check.facts.start_s
+        if not check.plan.encodes_audio and abs(late_s) > SYNC_SLACK_S:
+            yield f"sound {number + 1} begins {late_s:.2f} s late"
+
+
 def _decoding_shortfalls(check: _Check) -> Iterator[str]:
-    if check.plan.encodes_video:
+    if check.plan.encodes_video and not check.are_parts_verified:
         frames = _decoded_frames(check, None)
         if frames != check.made_video.packets.count:
             yield f"{frames} of its {check.made_video.packets.count} pictures can be decoded"
     elif _decoded_frames(check, FIRST_SECONDS) == 0:
         yield "none of its first pictures can be decoded"
-    if check.plan.encodes_audio:
-        for number, (before, after) in enumerate(check.pairs()):
-            if _is_lost(check, before, after):
-                yield f"sound {number + 1} is silent"
+    if not check.are_parts_verified:
+        yield from _silences(check)
+
+
+def _silences(check: _Check) -> Iterator[str]:
+    for number, (before, after) in enumerate(check.pairs()):
+        if check.plan.encodes_audio and _is_lost(check, before, after):
+            yield f"sound {number + 1} is silent"
 
 
 def _is_lost(check: _Check, before: AudioStream, after: AudioStream) -> bool:
@@ -242,7 +287,9 @@ def _decoded_frames(check: _Check, seconds: float | None) -> int:
 
 def _run(check: _Check, argv: list[str], source: str, reader: ProgressReader) -> str:
     bounds = Bounds(memory_bytes=check.tools.film_memory_bytes, stall_s=check.tools.stall_s)
-    return run(argv, source=source, on_line=_progressing(reader), bounds=bounds, stop=check.stop)
+    return run(
+        argv, source=source, on_line=_progressing(reader), bounds=bounds, stop=check.stop, is_paused=check.is_paused
+    )
 
 
 def _progressing(reader: ProgressReader) -> Callable[[str], bool]:
@@ -258,6 +305,7 @@ def _frame_s(video: VideoStream) -> float:
     return video.packets.span_s / video.packets.count if video.packets.count else 0.0
 
 
-def _digest(target: Path) -> str:
+def digest(target: Path) -> str:
+    """Return the sha256 of a file."""
     with target.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

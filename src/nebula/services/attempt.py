@@ -1,7 +1,8 @@
-"""One attempt at a job: keeps its lease, tells it to stop, and cleans up its scratch directory.
+"""One attempt at a job or a chunk: keeps its lease, tells it to stop, and cleans up its scratch directory.
 
 A thread looks after the row once a second: it renews the lease, writes the progress, and sets `stop` when the attempt
-was superseded or cancelled, when the worker is told to end, or when the disk's reserve is touched.
+was superseded or cancelled, when the worker is told to end or its power to hand back, or when the disk's reserve is
+touched. While the power holds the encoder still, the row says so, and the lease is kept.
 """
 
 from __future__ import annotations
@@ -11,18 +12,21 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-from nebula.db import leases
-from nebula.db.database import Database
+from nebula.db import chunk_leases, leases
+from nebula.db.database import Database, Tx
 from nebula.domain.limits import HEARTBEAT_S
-from nebula.domain.records import Claim
-from nebula.errors import NebulaError, NoRoom, Stopped, StoreUnavailable, Superseded
+from nebula.domain.records import ChunkClaim, Claim
+from nebula.errors import HandedBack, NebulaError, NoRoom, Stopped, StoreUnavailable, Superseded
 from nebula.media.progress import Progress
+from nebula.services.throttling import Pace
 
 T = TypeVar("T")
+AnyClaim = TypeVar("AnyClaim", Claim, ChunkClaim)
 
 log = logging.getLogger(__name__)
 
@@ -31,30 +35,75 @@ INSIST_S = 900.0
 INSIST_PAUSE_S = 2.0
 
 
-class Attempt:
+@dataclass(frozen=True)
+class Lease:
+    """How the row of a claim is kept, looked at and shown as paused; each says whether the claim still holds."""
+
+    renew: Callable[[Tx, Progress | None], bool]
+    is_held: Callable[[Tx], bool]
+    pause: Callable[[Tx, str | None], bool]
+
+
+def job_lease(claim: Claim) -> Lease:
+    """Return the lease of a whole job, or of one of its stages."""
+
+    def renew(tx: Tx, progress: Progress | None) -> bool:
+        how_far = (None, None, None) if progress is None else (progress.fraction, progress.speed, progress.eta_s)
+        return leases.heartbeat(tx, claim.job_id, claim.attempt, *how_far)
+
+    return Lease(
+        renew,
+        lambda tx: leases.is_held(tx, claim.job_id, claim.attempt),
+        lambda tx, reason: leases.pause(tx, claim.job_id, claim.attempt, reason),
+    )
+
+
+def chunk_lease(claim: ChunkClaim) -> Lease:
+    """Return the lease of a chunk."""
+
+    def renew(tx: Tx, progress: Progress | None) -> bool:
+        if progress is None:
+            return chunk_leases.heartbeat(tx, claim)
+        return chunk_leases.heartbeat(tx, claim, round(progress.fraction * claim.frames), progress.speed)
+
+    return Lease(
+        renew,
+        lambda tx: chunk_leases.is_held(tx, claim),
+        lambda tx, reason: chunk_leases.pause(tx, claim, reason),
+    )
+
+
+class Attempt(Generic[AnyClaim]):
     """A claim while it is worked on. Use as a context manager, in the thread that does the work."""
 
     def __init__(
         self,
         database: Database,
-        claim: Claim,
+        claim: AnyClaim,
+        lease: Lease,
         *,
         folder: Path,
         worker_stop: threading.Event,
         check_room: Callable[[], None],
+        pace: Pace | None = None,
     ) -> None:
-        self.claim = claim
+        self.claim: AnyClaim = claim
+        self.pace = pace or Pace()  # what its encoder may do, at every moment
+        self.was_paused = False
         self.folder = folder  # not made yet; gone when the attempt ends
         self.stop = threading.Event()
         self.reason: NebulaError | None = None  # why `stop` was set
         self._database = database
+        self._lease = lease
         self._worker_stop = worker_stop
         self._check_room = check_room
         self._progress: Progress | None = None
+        self._paused_reason: str | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"lease-{claim.job_id}", daemon=True)
 
-    def __enter__(self) -> Attempt:
+    def __enter__(self) -> Attempt[AnyClaim]:
+        self.pace.enter()
         self._thread.start()
         return self
 
@@ -63,6 +112,7 @@ class Attempt:
     ) -> None:
         self._ended.set()
         self._thread.join()
+        self.pace.leave()
         shutil.rmtree(self.folder, ignore_errors=True)  # what stays goes when the worker starts again
 
     def note_progress(self, progress: Progress) -> None:
@@ -78,7 +128,7 @@ class Attempt:
             except StoreUnavailable as error:
                 if time.monotonic() > deadline or self.stop.wait(INSIST_PAUSE_S):
                     raise
-                log.warning("waiting job=%s store=%s", self.claim.job_id, error.store)
+                log.warning("waiting %s store=%s", self.claim.shown, error.store)
 
     def _keep(self) -> None:
         noted: Progress | None = None
@@ -86,9 +136,12 @@ class Attempt:
         while not self._ended.wait(TICK_S):
             if self._worker_stop.is_set():
                 return self._end(Stopped("The worker was told to stop."))
+            if self.pace.hand_back.is_set():
+                return self._end(HandedBack(f"{self.pace.reason()}."))
             latest = self._progress
             try:
                 self._check_room()
+                self._show_pause()
                 if latest is not noted or time.monotonic() - renewed_at > HEARTBEAT_S:
                     self._renew(latest)
                     noted, renewed_at = latest, time.monotonic()
@@ -99,17 +152,24 @@ class Attempt:
             except (NoRoom, Superseded) as error:
                 return self._end(error)
 
+    def _show_pause(self) -> None:
+        reason = self.pace.reason() if self.pace.is_paused() else None
+        self.was_paused = self.was_paused or reason is not None
+        if reason == self._paused_reason:
+            return
+        if not self._database.write(lambda tx: self._lease.pause(tx, reason)):
+            raise Superseded("The job was cancelled, or another attempt owns it.")
+        self._paused_reason = reason
+
     def _renew(self, progress: Progress | None) -> None:
-        how_far = (None, None, None) if progress is None else (progress.fraction, progress.speed, progress.eta_s)
-        job_id, attempt = self.claim.job_id, self.claim.attempt
-        if not self._database.write(lambda tx: leases.heartbeat(tx, job_id, attempt, *how_far)):
+        if not self._database.write(lambda tx: self._lease.renew(tx, progress)):
             raise Superseded("The job was cancelled, or another attempt owns it.")
 
     def _look(self) -> None:
-        if not self._database.read(lambda tx: leases.is_held(tx, self.claim.job_id, self.claim.attempt)):
+        if not self._database.read(self._lease.is_held):
             raise Superseded("The job was cancelled, or another attempt owns it.")
 
     def _end(self, reason: NebulaError) -> None:
-        log.info("stopping job=%s attempt=%s code=%s", self.claim.job_id, self.claim.attempt, reason.code)
+        log.info("stopping %s code=%s", self.claim.shown, reason.code)
         self.reason = reason
         self.stop.set()

@@ -9,15 +9,16 @@ from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from pathlib import Path
 
-from nebula.db import counts, nodes
+from nebula.db import counts, nodes, power
 from nebula.db.counts import Counts
-from nebula.db.database import Database
-from nebula.domain.records import Node
+from nebula.db.database import Database, Tx
+from nebula.domain.records import Node, PowerChange, Principal
 from nebula.errors import StoreUnavailable
 from nebula.messages import Messages
 from nebula.storage.contract import ObjectStorage
 
 CHECK_S = 4.0
+CHANGES_SHOWN = 50  # of a node's history
 NEEDED = ("database", "objects")  # without the queue everything works, only later
 
 
@@ -39,6 +40,14 @@ class Overview:
     disk: Disk
     counts: Counts
     nodes: list[Node]
+
+
+@dataclass(frozen=True)
+class PowerOfNode:
+    """A node with its power, and the latest changes where the one who asks may see them."""
+
+    node: Node
+    history: tuple[PowerChange, ...] | None
 
 
 class Status:
@@ -86,6 +95,17 @@ class Status:
     def nodes(self) -> list[Node]:
         """Return the nodes that were ever seen, the latest first."""
         return self._database.read(nodes.all_nodes)
+
+    def power(self, principal: Principal) -> list[PowerOfNode]:
+        """Return the power of the nodes that encode, the latest seen first; the history is for the owner."""
+
+        def work(tx: Tx) -> list[PowerOfNode]:
+            found = [node for node in nodes.all_nodes(tx) if node.power is not None]
+            if not principal.is_owner:
+                return [PowerOfNode(node, None) for node in found]
+            return [PowerOfNode(node, tuple(power.changes(tx, node.name, CHANGES_SHOWN))) for node in found]
+
+        return self._database.read(work)
 
     def close(self) -> None:
         """End the checking threads."""

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from nebula.db import accounts, leases, links
+from nebula.db import accounts, chunk_leases, leases, links, power
 from nebula.db.database import Database
 from nebula.errors import StoreUnavailable
 from nebula.messages import Messages
@@ -46,6 +46,7 @@ class Sweep:
             ("library", library.sweep),
             ("accounts", lambda: database.write(accounts.tidy)),
             ("links", lambda: database.write(links.tidy)),
+            ("power", lambda: database.write(power.tidy)),
         ]
 
     def run(self) -> None:
@@ -61,6 +62,8 @@ class Sweep:
     def _expire_leases(self) -> None:
         for job_id, attempt in self._database.write(leases.expire):
             log.warning("lease ran out job=%s attempt=%s", job_id, attempt)
+        for job_id, number, attempt in self._database.write(chunk_leases.expire):
+            log.warning("lease ran out job=%s chunk=%s attempt=%s", job_id, number, attempt)
 
     def _wake_queues(self) -> None:
         for queue in self._database.read(leases.waiting_queues):

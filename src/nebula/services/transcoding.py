@@ -1,9 +1,8 @@
-"""From a stored file to a film that plays everywhere: claims a job, does it, and says in its row how it ended.
+"""The task boundary of film-making: claims a job or a chunk, has it done, and says in its row how it ended.
 
-A probe finds the facts, decides the plan and queues the film's job in one transaction. A film is made in a scratch
-directory, verified, stored under a key that holds the attempt number (doomed before it exists, spared by the
-transaction that publishes it), and published. Whatever dies in between leaves the old state, a lease that runs out and
-a doomed key. Chunks of a film and its lower rungs have their place in `_make` and in db/films.py.
+A probe finds the facts, decides the plan and queues the film's job in one transaction. A film whose picture need not be
+encoded, or that is short, is made whole (films.py); a long encode goes in chunks (chunked.py). Whatever dies in between
+leaves the old state, a lease that runs out and a doomed key.
 """
 
 from __future__ import annotations
@@ -12,42 +11,43 @@ import errno
 import logging
 import shutil
 import threading
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from nebula import __version__
-from nebula.db import files, films, leases, nodes
+from nebula.db import chunk_leases, files, films, jobs, leases, nodes
 from nebula.db.database import Database, Tx
 from nebula.domain import object_keys
 from nebula.domain import plan as plans
+from nebula.domain.chunks import LEAST_S
 from nebula.domain.media import MediaFacts
-from nebula.domain.plan import Plan
-from nebula.domain.records import Claim
-from nebula.domain.states import JobKind, Queue
+from nebula.domain.records import ChunkClaim, Claim
+from nebula.domain.states import JobKind, JobStage, Queue
 from nebula.errors import (
     FfmpegFailed,
-    Incomplete,
+    HandedBack,
     MediaError,
     NebulaError,
     NoRoom,
-    ObjectNotFound,
     Stopped,
     StoreUnavailable,
     Superseded,
 )
-from nebula.media import arguments, film, probe, verify
-from nebula.media.verify import VerifiedFilm
+from nebula.media import arguments, probe
 from nebula.messages import Messages
-from nebula.services.attempt import Attempt
+from nebula.services.attempt import AnyClaim, Attempt, chunk_lease, job_lease
+from nebula.services.chunked import ChunkedFilms
+from nebula.services.keeping import Keeping
 from nebula.services.room import Room
+from nebula.services.sources import Sources
+from nebula.services.throttling import Pace
+from nebula.services.whole import WholeFilms, known_facts, planned
 from nebula.storage.contract import ObjectStorage
 
 log = logging.getLogger(__name__)
 
-SOURCE_LIFE_S = 7 * 86400  # of a presigned URL: the most that S3 takes; it must outlive lease and pause
-DOOM_AFTER_S = 86400  # far longer than storing a film takes
 AGAIN_AFTER_S = 60  # a full disk, a store that is away
-COPY_BYTES = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -63,11 +63,20 @@ class Transcoding:
         *,
         node: str,
         scratch_dir: Path,
+        chunk_s: float = LEAST_S,
+        pace: Pace | None = None,
     ) -> None:
         self._database = database
-        self._storage = storage
         self._messages = messages
         self._room = room
+        # In the encoders' directory: it is emptied with that when their worker starts.
+        self._sources = Sources(storage, room, scratch_dir / Queue.ENCODE.value / "sources")
+        keeping = Keeping(database, storage, room)
+        self._whole = WholeFilms(database, self._sources, keeping, room)
+        self._chunked = ChunkedFilms(
+            database, storage, messages, room, self._sources, keeping, self._whole, chunk_s=chunk_s
+        )
+        self._pace = pace or Pace()
         self._node = node
         self._scratch_dir = scratch_dir
 
@@ -76,9 +85,8 @@ class Transcoding:
 
         Call it before this worker claims anything.
         """
-        returned = self._database.write(lambda tx: self._begin(tx, queue))
-        for job_id, attempt in returned:
-            log.info("lease given back job=%s attempt=%s queue=%s", job_id, attempt, queue)
+        for returned in self._database.write(lambda tx: self._begin(tx, queue)):
+            log.info("lease given back %s queue=%s", returned, queue)
         shutil.rmtree(self._scratch_dir / queue.value, ignore_errors=True)
         log.info("worker began queue=%s node=%s version=%s", queue, self._node, __version__)
 
@@ -87,218 +95,189 @@ class Transcoding:
         self._database.write(lambda tx: nodes.note_seen(tx, self._node))
 
     def run_next(self, queue: Queue, stop: threading.Event) -> bool:
-        """Claim the first waiting job of the queue and do it; False when none waits.
+        """Claim the first waiting job or chunk of the queue and do it; False when none waits or nothing may start.
 
         Whatever goes wrong with it ends in its row. Raises StoreUnavailable where the database does not answer.
         """
-        claim = self._database.write(lambda tx: leases.claim_next(tx, queue, self._node, plans.VERSION))
+        if not self._pace.may_start():
+            return False
+        lower_rungs = self._pace.may_start_lower_rungs()
+        claim = self._database.write(lambda tx: _claim_next(tx, queue, self._node, lower_rungs=lower_rungs))
+        if queue is Queue.ENCODE:
+            self._sources.keep_only(None if claim is None else claim.content)
         if claim is None:
             return False
-        log.info("claimed job=%s attempt=%s kind=%s content=%s", *_ids(claim), claim.kind, claim.content.id)
-        folder = self._scratch_dir / queue.value / f"{claim.job_id}-{claim.attempt}"
-        check_room = self._check_room if claim.kind is JobKind.RENDITION else _nothing
-        with Attempt(self._database, claim, folder=folder, worker_stop=stop, check_room=check_room) as attempt:
-            self._do(attempt)
+        if isinstance(claim, ChunkClaim):
+            self._run_chunk(claim, stop)
+        else:
+            self._run_job(claim, queue, stop)
         return True
 
     def plan_anew(self) -> None:
         """Bring jobs that wait with the plan of an older version up to this one."""
         for claim in self._database.read(lambda tx: leases.planned_before(tx, plans.VERSION)):
-            plan = _plan(claim, _known_facts(claim))
-            self._database.write(lambda tx, claim=claim, plan=plan: films.plan_anew(tx, claim, plan))  # type: ignore[misc]
+            facts = known_facts(claim)
+            plan, in_chunks = planned(claim, facts), self._chunked.fits(facts)
+            self._database.write(
+                lambda tx, claim=claim, plan=plan, in_chunks=in_chunks: films.plan_anew(  # type: ignore[misc]
+                    tx, claim, plan, in_chunks=in_chunks
+                )
+            )
             log.info("planned anew job=%s plan=%s version=%s", claim.job_id, plan.action, plan.version)
 
-    def _do(self, attempt: Attempt) -> None:
-        claim = attempt.claim
-        work = {JobKind.PROBE: self._probe, JobKind.RENDITION: self._film}[claim.kind]
+    def _run_job(self, claim: Claim, queue: Queue, stop: threading.Event) -> None:
+        log.info("claimed %s kind=%s stage=%s content=%s", claim.shown, claim.kind, claim.stage, claim.content.id)
+        folder = self._scratch_dir / queue.value / f"{claim.job_id}-{claim.attempt}"
+        check_room = self._check_room if claim.kind is JobKind.RENDITION else _nothing
+        lease, pace = job_lease(claim), self._pace
+        with Attempt(
+            self._database, claim, lease, folder=folder, worker_stop=stop, check_room=check_room, pace=pace
+        ) as attempt:
+            self._do(attempt, self._work(claim), lambda tx, error, code: _note_end(tx, claim, error, code))
+
+    def _run_chunk(self, claim: ChunkClaim, stop: threading.Event) -> None:
+        log.info("claimed %s kind=%s content=%s", claim.shown, claim.kind, claim.content.id)
+        # Another node, if one is idle, takes the next; and so on.
+        self._messages.wake(Queue.ENCODE)
+        folder = self._scratch_dir / Queue.ENCODE.value / f"{claim.job_id}-{claim.number}-{claim.attempt}"
+        lease, room, pace = chunk_lease(claim), self._check_room, self._pace
+        with Attempt(
+            self._database, claim, lease, folder=folder, worker_stop=stop, check_room=room, pace=pace
+        ) as attempt:
+            self._do(attempt, self._chunked.make, lambda tx, error, code: _note_chunks_end(tx, claim, error, code))
+
+    def _do(
+        self,
+        attempt: Attempt[AnyClaim],
+        work: Callable[[Attempt[AnyClaim]], None],
+        note: Callable[[Tx, Exception, str], None],
+    ) -> None:
         try:
             work(attempt)
         except Exception as error:  # the task boundary: the row says what happened, the journal has the traceback
             # An ffmpeg that ended is only the consequence where the attempt was told to stop.
-            cause = attempt.reason or self._cause(claim, error)
+            cause = attempt.reason or self._cause(attempt, error)
             if not isinstance(cause, NebulaError):
-                log.exception("unexpected job=%s attempt=%s", *_ids(claim))
-            self._settle(attempt, cause)
+                log.exception("unexpected %s", attempt.claim.shown)
+            self._settle(attempt, cause, note)
 
-    def _cause(self, claim: Claim, error: Exception) -> Exception:
+    def _work(self, claim: Claim) -> Callable[[Attempt[Claim]], None]:
+        if claim.kind is JobKind.PROBE:
+            return self._probe
+        return {
+            JobStage.WHOLE: self._whole.make,
+            JobStage.SPLIT: self._chunked.split,
+            JobStage.JOIN: self._chunked.join,
+        }[claim.stage]
+
+    def _settle(self, attempt: Attempt[AnyClaim], cause: Exception, note: Callable[[Tx, Exception, str], None]) -> None:
+        """Write into the row how an attempt ended that made nothing."""
+        claim = attempt.claim
+        code = cause.code if isinstance(cause, NebulaError) else NebulaError.code
+        log.warning("ended %s code=%s error=%r", claim.shown, code, str(cause))
+        if isinstance(cause, Superseded):
+            return  # the row is another attempt's
+        try:
+            attempt.insist(lambda: self._database.write(lambda tx: note(tx, cause, code)))
+        except Superseded:
+            log.info("superseded %s", claim.shown)
+
+    def _cause(self, attempt: Attempt[AnyClaim], error: Exception) -> Exception:
         """Return what a failure really means: the disk is full, the source is gone, or the store that holds it is."""
         if isinstance(error, OSError) and error.errno in FULL:
             return NoRoom("The disk that films are made on is full.")
         if not isinstance(error, FfmpegFailed):
             return error
         try:
-            self._check_source(claim)
+            self._sources.check(attempt.claim.content)
         except NebulaError as cause:
             return cause
+        if attempt.was_paused:
+            # A store cuts who does not read: that is nobody's failure, and costs what was being made.
+            return Stopped("It broke after a pause, and is made again.")
         return error
 
-    def _settle(self, attempt: Attempt, error: Exception) -> None:
-        """Write into the row how an attempt ended that made nothing."""
-        claim = attempt.claim
-        code = error.code if isinstance(error, NebulaError) else NebulaError.code
-        log.warning("ended job=%s attempt=%s code=%s error=%r", *_ids(claim), code, str(error))
-        if isinstance(error, Superseded):
-            return  # the row is another attempt's
-        try:
-            attempt.insist(lambda: self._database.write(lambda tx: _note_end(tx, claim, error, code)))
-        except Superseded:
-            log.info("superseded job=%s attempt=%s", *_ids(claim))
-
-    # Probe
-
-    def _probe(self, attempt: Attempt) -> None:
+    def _probe(self, attempt: Attempt[Claim]) -> None:
         claim = attempt.claim
         facts, problem = self._facts(attempt)
         plan = plans.decide(facts, name=claim.name, media_type=claim.media_type, problem=problem)
-        queue = attempt.insist(lambda: self._database.write(lambda tx: films.record_probe(tx, claim, facts, plan)))
-        log.info("probed job=%s attempt=%s plan=%s state=%s", *_ids(claim), plan.action, plan.state)
+        in_chunks = self._chunked.fits(facts)
+        queue = attempt.insist(
+            lambda: self._database.write(lambda tx: films.record_probe(tx, claim, facts, plan, in_chunks=in_chunks))
+        )
+        log.info("probed %s plan=%s state=%s", claim.shown, plan.action, plan.state)
         if queue is not None:
             self._messages.wake(queue)
 
-    def _facts(self, attempt: Attempt) -> tuple[MediaFacts | None, str | None]:
+    def _facts(self, attempt: Attempt[Claim]) -> tuple[MediaFacts | None, str | None]:
         """Return the facts, or None and what is wrong with the source."""
         try:
-            return probe.probe(self._source(attempt.claim), stop=attempt.stop), None
+            return probe.probe(self._sources.find(attempt.claim.content), stop=attempt.stop), None
         except MediaError as error:
             return None, error.message.rstrip(".")
-
-    # Film
-
-    def _film(self, attempt: Attempt) -> None:
-        claim = attempt.claim
-        size_bytes = claim.content.size_bytes  # the film's is not known before; about this much is a fair guess
-        self._room.check(local_bytes=size_bytes, object_bytes=size_bytes)
-        attempt.folder.mkdir(parents=True, exist_ok=True)
-        target = attempt.folder / "film.mp4"
-        rung, verified = self._make(attempt, target)
-        self._publish(attempt, target, rung, verified)
-
-    def _make(self, attempt: Attempt, target: Path) -> tuple[str, VerifiedFilm]:
-        """Make the film; once more from a local copy where it is not all of its source, and then as far as it goes."""
-        claim = attempt.claim
-        try:
-            return self._make_from(attempt, self._source(claim), _known_facts(claim), target, accept_short=False)
-        except (Incomplete, MediaError) as error:
-            log.warning("again from a copy job=%s attempt=%s error=%r", *_ids(claim), error.message)
-        copy = self._copied(attempt)
-        facts = probe.probe(str(copy), stop=attempt.stop)
-        return self._make_from(attempt, str(copy), facts, target, accept_short=True)
-
-    def _make_from(
-        self, attempt: Attempt, source: str, facts: MediaFacts | None, target: Path, *, accept_short: bool
-    ) -> tuple[str, VerifiedFilm]:
-        claim = attempt.claim
-        plan = _plan(claim, facts)
-        if facts is None or plan.rung is None:
-            raise MediaError(f"No film can be made: {'; '.join(plan.reasons)}.")
-        command = film.command(arguments.film(source, plan, target), source)
-        self._note_run(claim, command)
-        made = film.make(source, facts, plan, target, on_progress=attempt.note_progress, stop=attempt.stop)
-        self._note_run(claim, made.command, made.log)
-        verified = verify.verify(source, facts, plan, target, accept_short=accept_short, stop=attempt.stop)
-        return plan.rung, verified
-
-    def _publish(self, attempt: Attempt, target: Path, rung: str, verified: VerifiedFilm) -> None:
-        claim = attempt.claim
-        key = object_keys.rendition(*_ids(claim))
-        self._room.check(local_bytes=0, object_bytes=verified.size_bytes)
-        attempt.insist(lambda: self._database.write(lambda tx: files.doom(tx, key, after_s=DOOM_AFTER_S)))
-        try:
-            attempt.insist(lambda: self._storage.put_file(key, target, "video/mp4"))
-            attempt.insist(lambda: self._database.write(lambda tx: _publish(tx, claim, key, rung, verified)))
-        except NebulaError:
-            with suppress(StoreUnavailable):  # else it is deleted when the first doom is due
-                self._database.write(lambda tx: files.doom(tx, key))
-            raise
-        log.info("published job=%s attempt=%s size_bytes=%s", *_ids(claim), verified.size_bytes)
-
-    def _copied(self, attempt: Attempt) -> Path:
-        """Copy the source into the attempt's scratch directory."""
-        content = attempt.claim.content
-        self._room.check(local_bytes=content.size_bytes)
-        copy = attempt.folder / "source"
-        reader = self._storage.open(content.object_key, 0, content.size_bytes)
-        buffer = memoryview(bytearray(COPY_BYTES))
-        try:
-            with copy.open("wb") as file:
-                while count := reader.readinto(buffer):
-                    file.write(buffer[:count])
-                    if attempt.stop.is_set():
-                        raise Stopped("The work was stopped.")
-        finally:
-            reader.close()
-        return copy
-
-    def _source(self, claim: Claim) -> str:
-        self._check_source(claim)
-        return self._storage.media_source(claim.content.object_key, SOURCE_LIFE_S)
-
-    def _check_source(self, claim: Claim) -> None:
-        """Raise StoreUnavailable, or ObjectNotFound where the original was deleted meanwhile."""
-        try:
-            self._storage.stat(claim.content.object_key)
-        except ObjectNotFound:
-            raise ObjectNotFound("The stored bytes of this file are gone.") from None
 
     def _check_room(self) -> None:
         self._room.check(local_bytes=0)
 
-    def _note_run(self, claim: Claim, command: str, stderr: str | None = None) -> None:
-        self._database.write(lambda tx: leases.note(tx, *_ids(claim), command=command, log=stderr))
-
-    def _begin(self, tx: Tx, queue: Queue) -> list[tuple[str, int]]:
+    def _begin(self, tx: Tx, queue: Queue) -> list[str]:
         nodes.register(tx, self._node, __version__)
-        if queue is Queue.ENCODE:
-            nodes.note_encoder(tx, self._node, arguments.SOFTWARE)
         returned = leases.give_back(tx, queue, self._node)
         for job_id, attempt in returned:
             # Nobody is storing it any more.
             files.doom(tx, object_keys.rendition(job_id, attempt))
-        return returned
+        shown = [f"job={job_id} attempt={attempt}" for job_id, attempt in returned]
+        if queue is Queue.ENCODE:
+            nodes.note_encoder(tx, self._node, arguments.SOFTWARE)
+            chunks = chunk_leases.give_back(tx, self._node)
+            shown += [f"job={job_id} chunk={number} attempt={attempt}" for job_id, number, attempt in chunks]
+        return shown
 
 
-def _plan(claim: Claim, facts: MediaFacts | None) -> Plan:
-    """Decide as the probe did: the same facts give the same plan within one version."""
-    return plans.decide(facts, name=claim.name, media_type=claim.media_type)
-
-
-def _known_facts(claim: Claim) -> MediaFacts | None:
-    return None if claim.facts is None else MediaFacts.from_json(claim.facts)
-
-
-def _publish(tx: Tx, claim: Claim, key: str, rung: str, verified: VerifiedFilm) -> None:
-    films.publish_rendition(
-        tx,
-        claim,
-        rung=rung,
-        object_key=key,
-        size_bytes=verified.size_bytes,
-        sha256=verified.sha256,
-        width=verified.width,
-        height=verified.height,
-        duration_s=verified.duration_s,
-        video_codec=verified.video_codec,
-        audio_codec=verified.audio_codec,
-        warning=verified.warning,
-    )
+def _claim_next(tx: Tx, queue: Queue, node: str, *, lower_rungs: bool) -> Claim | ChunkClaim | None:
+    """Claim what comes first: a job, or a chunk where none of the same priority is made whole."""
+    if queue is not Queue.ENCODE:
+        return leases.claim_next(tx, queue, node, plans.VERSION)
+    of_chunks = chunk_leases.first_priority(tx, plans.VERSION)
+    bounds = [of_chunks] if of_chunks is not None else []
+    bounds += [] if lower_rungs else [jobs.LOWER_PRIORITY - 1]
+    whole = leases.claim_next(tx, queue, node, plans.VERSION, least_priority=min(bounds, default=None))
+    if whole is None and of_chunks is not None and of_chunks == min(bounds):
+        return chunk_leases.claim_next(tx, node, plans.VERSION)
+    return whole
 
 
 def _note_end(tx: Tx, claim: Claim, error: Exception, code: str) -> None:
-    job_id, attempt = _ids(claim)
-    if isinstance(error, Stopped):
+    job_id, attempt = claim.job_id, claim.attempt
+    if isinstance(error, HandedBack):
+        leases.release(tx, job_id, attempt, code=code, error=_waits(error))
+    elif isinstance(error, Stopped):
         leases.release(tx, job_id, attempt)
     elif isinstance(error, (NoRoom, StoreUnavailable)):
-        why = f"Waits: {error.message}"
-        leases.release(tx, job_id, attempt, delay_s=AGAIN_AFTER_S, code=code, error=why)
-    elif isinstance(error, NebulaError):
-        stderr = str(error.details.get("log") or "") or None
-        leases.fail(tx, job_id, attempt, code=code, error=error.message, log=stderr, permanent=error.permanent)
+        leases.release(tx, job_id, attempt, delay_s=AGAIN_AFTER_S, code=code, error=_waits(error))
     else:
-        leases.fail(tx, job_id, attempt, code=code, error="Nebula made a mistake; its journal has the details.")
+        leases.fail(tx, job_id, attempt, code=code, **_failure(error))
 
 
-def _ids(claim: Claim) -> tuple[str, int]:
-    return claim.job_id, claim.attempt
+def _note_chunks_end(tx: Tx, claim: ChunkClaim, error: Exception, code: str) -> None:
+    if isinstance(error, HandedBack):
+        chunk_leases.release(tx, claim, code=code, error=_waits(error))
+    elif isinstance(error, Stopped):
+        chunk_leases.release(tx, claim)
+    elif isinstance(error, (NoRoom, StoreUnavailable)):
+        chunk_leases.release(tx, claim, delay_s=AGAIN_AFTER_S, code=code, error=_waits(error))
+    else:
+        chunk_leases.fail(tx, claim, code=code, **_failure(error))
+
+
+def _waits(error: NebulaError) -> str:
+    return f"Waits: {error.message}"
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    if not isinstance(error, NebulaError):
+        return {"error": "Nebula made a mistake; its journal has the details."}
+    stderr = str(error.details.get("log") or "") or None
+    return {"error": error.message, "log": stderr, "permanent": error.permanent}
 
 
 def _nothing() -> None:

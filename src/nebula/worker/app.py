@@ -15,9 +15,11 @@ from nebula.config import Settings
 from nebula.db.database import Database
 from nebula.domain.states import Queue
 from nebula.messages import Messages, make_celery
+from nebula.power import PowerSupplies
 from nebula.services.library import Library
 from nebula.services.room import Room
 from nebula.services.sweeping import Sweep
+from nebula.services.throttling import Pace, Throttling
 from nebula.services.transcoding import Transcoding
 from nebula.services.uploads import Uploads
 from nebula.storage.choose import open_storage
@@ -39,8 +41,24 @@ def create_worker(settings: Settings, queue: Queue) -> tuple[Celery, Worker]:
 
     # Services
     room = Room(storage, settings.data_dir, settings.reserve_bytes)
+    pace = Pace()
     transcoding = Transcoding(
-        database, storage, messages, room, node=settings.node_name, scratch_dir=settings.scratch_dir
+        database,
+        storage,
+        messages,
+        room,
+        node=settings.node_name,
+        scratch_dir=settings.scratch_dir,
+        chunk_s=settings.chunk_s,
+        pace=pace,
+    )
+    throttling = Throttling(
+        database,
+        PowerSupplies(settings.power_supply_dir, settings.thermal_dir),
+        pace,
+        node=settings.node_name,
+        interval_s=settings.power_interval_s,
+        on_more=lambda: messages.wake(Queue.ENCODE),
     )
     library = Library(database, storage, messages)
     uploads = Uploads(
@@ -59,6 +77,7 @@ def create_worker(settings: Settings, queue: Queue) -> tuple[Celery, Worker]:
         transcoding,
         sweep if queue is Queue.QUICK else None,
         sweep_interval_s=settings.sweep_interval_s,
+        throttling=throttling if queue is Queue.ENCODE else None,
     )
     celery = make_celery(settings)
     tasks.install(celery, worker)

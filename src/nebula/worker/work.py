@@ -14,6 +14,7 @@ from contextlib import suppress
 from nebula.domain.states import Queue
 from nebula.errors import StoreUnavailable
 from nebula.services.sweeping import Sweep
+from nebula.services.throttling import Throttling
 from nebula.services.transcoding import Transcoding
 
 log = logging.getLogger(__name__)
@@ -35,18 +36,22 @@ class Worker:
         sweep: Sweep | None,
         *,
         sweep_interval_s: float,
+        throttling: Throttling | None = None,
     ) -> None:
         self.queue = queue
         self.stop = threading.Event()
         self._transcoding = transcoding
         self._sweep = sweep
         self._sweep_interval_s = sweep_interval_s
+        self._throttling = throttling
         self._places = threading.BoundedSemaphore(PLACES[queue])
         self._begun = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Start the threads that look for work and sweep."""
+        """Start the threads that look for work, sweep and read the machine's power."""
+        if self._throttling is not None:
+            self._throttling.start()  # first: its first sample says whether anything may be claimed
         loops: list[tuple[str, Callable[[], None]]] = [("look", self._look_loop)]
         if self._sweep is not None:
             loops.append(("sweep", self._sweep_loop))
@@ -59,6 +64,8 @@ class Worker:
         self.stop.set()
         for thread in self._threads:
             thread.join(JOIN_S)
+        if self._throttling is not None:
+            self._throttling.end()
 
     def work(self) -> None:
         """Do jobs of the queue until none waits. What was claimed before this process began is given back first."""

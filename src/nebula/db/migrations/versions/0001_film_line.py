@@ -186,9 +186,33 @@ def _work() -> None:
         _time("created_at"),
         _maybe_time("started_at"),
         _maybe_time("finished_at"),
+        _text("stage"),
+        *[_maybe_text(name) for name in ("encoder", "fingerprint", "paused_reason")],
+        *[_integer(name) for name in ("rejections", "restarts")],
     )
     op.create_index("idx_jobs__queue_state_priority_created_at", "jobs", ["queue", "state", "priority", "created_at"])
     op.create_index("jobs_by_content", "jobs", ["content_id"])
+    op.create_table(
+        "chunks",
+        _to("job_id", "jobs"),
+        _integer("number"),
+        *[_text(name) for name in ("kind", "plan", "key", "state")],
+        _integer("frames"),
+        sa.Column("duration_s", sa.Double(), nullable=False),
+        _integer("frames_done"),
+        sa.Column("speed", sa.Double(), nullable=True),
+        *[_integer(name) for name in ("attempt", "failures", "interruptions", "repeats")],
+        _maybe_time("not_before"),
+        _maybe_text("node"),
+        _maybe_time("lease_until"),
+        _maybe_text("paused_reason"),
+        _maybe_text("object_key"),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("start_s", sa.Double(), nullable=True),
+        *[_maybe_text(name) for name in ("fingerprint", "warning", "error_code", "error")],
+        sa.PrimaryKeyConstraint("job_id", "number"),
+    )
+    op.create_index("idx_chunks__state_job_id", "chunks", ["state", "job_id"])
     op.create_table(
         "renditions",
         _key(),
@@ -226,6 +250,24 @@ def _work() -> None:
         _text("version"),
         _maybe_text("encoder"),
         _integer("viewers"),
+        _maybe_time("viewers_at"),
+        _maybe_text("throttle"),
+        _maybe_time("throttle_since"),
+        _maybe_text("power"),
+        _maybe_time("power_at"),
+        sa.Column("paused_s", sa.Double(), nullable=False),
         _time("started_at"),
         _time("seen_at"),
     )
+    op.create_table(
+        "power_changes",
+        _key(),
+        _text("node"),
+        _time("at"),
+        _text("throttle"),
+        _text("reasons"),
+        sa.Column("on_mains", sa.Boolean(), nullable=True),
+        sa.Column("percent", sa.Double(), nullable=True),
+        sa.Column("temperature_c", sa.Double(), nullable=True),
+    )
+    op.create_index("idx_power_changes__node_at", "power_changes", ["node", "at"])

@@ -1,0 +1,20 @@
+"""`GET /power`: what each node's power is, and what its encoder may do and why."""
+
+from __future__ import annotations
+
+import falcon
+
+from nebula.api.listings import write_listing
+from nebula.api.requests import principal
+from nebula.api.shapes import power_json
+from nebula.services.status import Status
+
+
+class Power:
+    """Everyone may know why a film waits; the history is the owner's."""
+
+    def __init__(self, status: Status) -> None:
+        self._status = status
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        write_listing(req, resp, [power_json(found) for found in self._status.power(principal(req))], None)

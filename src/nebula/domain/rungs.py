@@ -1,0 +1,48 @@
+"""The rungs below a film's first: for slow connections and small screens, made when every film has its first. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nebula.domain.media import VideoStream
+from nebula.domain.plan import LONG_SIDE, MAX_FRAME_RATE, SHORT_SIDE, SLOWED_FRAME_RATE, Plan
+from nebula.domain.states import PlanAction
+
+LOWER_RUNGS = (720, 480)
+REASON = "a smaller picture for slow connections"
+
+
+def lower(plan: Plan) -> tuple[Plan, ...]:
+    """Return the plans of the rungs below a plan's own, the highest first; none is larger than the source."""
+    if plan.video is None or not plan.makes_film:
+        return ()
+    found = [_at(plan, plan.video, short) for short in LOWER_RUNGS]
+    return tuple(one for one in found if (one.width or 0) < (plan.width or 0))
+
+
+def at(plan: Plan, rung: str | None) -> Plan:
+    """Return a film's plan for one of its rungs; one that it no longer has needs nothing."""
+    if rung is None or rung == plan.rung or not plan.makes_film:
+        return plan
+    nothing = replace(plan, action=PlanAction.NOTHING, reasons=(f"the film has no rung {rung}",))
+    return next((one for one in lower(plan) if one.rung == rung), nothing)
+
+
+def _at(plan: Plan, video: VideoStream, short: int) -> Plan:
+    width, height = video.shown_size
+    scale = min(short / min(width, height), short * LONG_SIDE / SHORT_SIDE / max(width, height))
+    return replace(
+        plan,
+        action=PlanAction.ENCODE,
+        reasons=(REASON,),
+        rung=f"{short}p",
+        width=_even(width * scale),
+        height=_even(height * scale),
+        deinterlace=video.is_interlaced,
+        tone_map=video.is_hdr,
+        frame_rate=SLOWED_FRAME_RATE if video.frame_rate > MAX_FRAME_RATE else None,
+    )
+
+
+def _even(side: float) -> int:
+    return max(2, int(side / 2 + 1e-6) * 2)

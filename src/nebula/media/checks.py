@@ -1,0 +1,184 @@
+"""Whether an encoded chunk is all of its span of the source, and of a kind with the other chunks of its film.
+
+Checked: the number of pictures, by the list of packets and by decoding every one; when the first and the last are
+shown; that no hole is longer than the source's; size, profile, level and pixels by the plan; and the fingerprint of
+the codec's header (SPS and PPS), which one film's chunks must share because the film has only one of them.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nebula.domain.chunks import Chunk
+from nebula.domain.media import VideoStream
+from nebula.domain.plan import MAX_LEVEL, WEB_PIXEL_FORMATS, WEB_PROFILES, Plan
+from nebula.errors import FfmpegFailed, Incomplete, MediaError, OtherFingerprint
+from nebula.media import arguments
+from nebula.media.packets import seconds
+from nebula.media.progress import ProgressReader
+from nebula.media.run import Bounds, run
+from nebula.media.source import input_arguments
+from nebula.media.tools import INSTALLED, Tools
+from nebula.media.verify import GAP_SLACK_S, digest
+
+TIME_SLACK_S = 0.002  # two ticks of the coarsest clock that is common, Matroska's
+PARAMETERS = "codec_name,profile,level,width,height,pix_fmt,sample_aspect_ratio,field_order,extradata_hash"
+
+
+@dataclass(frozen=True)
+class VerifiedChunk:
+    """A chunk that may be stored and joined."""
+
+    size_bytes: int
+    sha256: str
+    frames: int
+    start_s: float  # when its first picture is shown in the film
+    last_s: float  # when its last one is
+    fingerprint: str  # of the codec's header: sha256 of the avcC box
+    warning: str | None = None
+
+
+def verify_chunk(
+    plan: Plan,
+    chunk: Chunk,
+    target: Path,
+    *,
+    fingerprint: str | None = None,
+    accept_short: bool = False,
+    stop: threading.Event | None = None,
+    is_paused: Callable[[], bool] = lambda: False,
+    tools: Tools = INSTALLED,
+) -> VerifiedChunk:
+    """Check the chunk at `target`. `fingerprint` is that of the film's other chunks, once there is one.
+
+    Raises Incomplete where it is not all of its span (with `accept_short` that is the result's `warning`, as long as
+    it has a picture), OtherFingerprint, FfmpegFailed where it cannot be decoded or is not what was planned, MediaError
+    where nothing of it can be played, Stopped.
+    """
+    if plan.video is None:
+        raise ValueError("the plan makes no film")
+    listed = _listed(target, tools, stop)
+    if not listed.frames:
+        raise _nothing(accept_short)
+    _judge(listed.parameters, plan, fingerprint)
+    shortfalls = [*_shortfalls(listed, chunk, plan.video), *_undecoded(listed, target, tools, stop, is_paused)]
+    if shortfalls and not accept_short:
+        raise Incomplete(f"Chunk {chunk.number} is not all of its source: {'; '.join(shortfalls)}.", log="")
+    return VerifiedChunk(
+        size_bytes=target.stat().st_size,
+        sha256=digest(target),
+        frames=listed.frames,
+        start_s=_as_planned(chunk.start_s, chunk.start_s + listed.start_s),
+        last_s=_as_planned(chunk.last_s, chunk.start_s + listed.last_s),
+        fingerprint=listed.parameters["extradata_hash"],
+        warning=f"The source is damaged: {'; '.join(shortfalls)}." if shortfalls else None,
+    )
+
+
+@dataclass
+class _Listed:
+    """What ffprobe says of a chunk. Times are on the chunk's clock: 0 is where its first picture belongs."""
+
+    parameters: dict[str, str] = field(default_factory=dict)
+    frames: int = 0
+    start_s: float = math.inf
+    last_s: float = -math.inf
+    longest_gap_s: float = 0.0
+    _clock_s: float | None = None
+
+    def take(self, line: str) -> bool:
+        # "packet|pts_time=0.041667|dts_time=0.000000", "stream|codec_name=h264|..."
+        section, *pairs = line.split("|")
+        values = dict(pair.partition("=")[::2] for pair in pairs)
+        if section == "packet":
+            self._take_packet(seconds(values.get("pts_time", "")), seconds(values.get("dts_time", "")))
+        elif section == "stream":
+            self.parameters = values
+        return True
+
+    def _take_packet(self, pts_s: float | None, dts_s: float | None) -> None:
+        self.frames += 1
+        if pts_s is not None:
+            self.start_s = min(self.start_s, pts_s)
+            self.last_s = max(self.last_s, pts_s)
+        if dts_s is not None and self._clock_s is not None:
+            self.longest_gap_s = max(self.longest_gap_s, dts_s - self._clock_s)
+        self._clock_s = dts_s
+
+
+def _listed(target: Path, tools: Tools, stop: threading.Event | None) -> _Listed:
+    listed = _Listed()
+    asked = ["-show_entries", f"packet=pts_time,dts_time:stream={PARAMETERS}", "-show_data_hash", "sha256"]
+    argv = [tools.ffprobe, "-v", "error", *asked, "-of", "compact", *input_arguments(str(target))]
+    run(argv, source="", on_line=listed.take, bounds=_bounds(tools), stop=stop)
+    return listed
+
+
+def _nothing(accept_short: bool) -> Exception:
+    if accept_short:
+        return MediaError("Nothing of this part of the film can be played.")
+    return Incomplete("The chunk that was made holds no picture.", log="")
+
+
+def _judge(found: Mapping[str, str], plan: Plan, fingerprint: str | None) -> None:
+    """Raise where the chunk is not of the kind that was planned, or not of a kind with the others."""
+    expected = (
+        (found.get("codec_name") == "h264", "codec_name"),
+        (found.get("profile") in WEB_PROFILES, "profile"),
+        (0 < (seconds(found.get("level", "")) or 0) <= MAX_LEVEL, "level"),
+        (found.get("pix_fmt") in WEB_PIXEL_FORMATS, "pix_fmt"),
+        (found.get("width") == str(plan.width), "width"),
+        (found.get("height") == str(plan.height), "height"),
+        (found.get("sample_aspect_ratio", "N/A") in {"1:1", "0:1", "N/A"}, "sample_aspect_ratio"),
+        (found.get("field_order", "unknown") in {"progressive", "unknown"}, "field_order"),
+        (bool(found.get("extradata_hash")), "extradata_hash"),
+    )
+    wrong = [f"{name} {found.get(name)}" for is_right, name in expected if not is_right]
+    if wrong:
+        raise FfmpegFailed(f"The chunk is not what was planned: {', '.join(wrong)}.", log="")
+    if fingerprint is not None and found["extradata_hash"] != fingerprint:
+        raise OtherFingerprint("The chunk's header is not that of the film's other chunks.", log="")
+
+
+def _shortfalls(listed: _Listed, chunk: Chunk, video: VideoStream) -> Iterator[str]:
+    if not chunk.least_frames <= listed.frames <= chunk.frames:
+        yield f"it has {listed.frames} pictures, not {chunk.frames}"
+    # Where packets are no measure of pictures, neither are their times to the millisecond.
+    slack_s = TIME_SLACK_S
+    if chunk.least_frames < chunk.frames:
+        slack_s += GAP_SLACK_S + min(chunk.frames - chunk.least_frames, 16) * chunk.duration_s / chunk.frames
+    for which, planned_s, got_s in (
+        ("first", chunk.start_s, chunk.start_s + listed.start_s),
+        ("last", chunk.last_s, chunk.start_s + listed.last_s),
+    ):
+        if not abs(planned_s - got_s) <= slack_s:
+            yield f"its {which} picture is shown {got_s - planned_s:+.3f} s from where it belongs"
+    if listed.longest_gap_s > video.packets.longest_gap_s * 1.05 + GAP_SLACK_S:
+        yield f"it has a hole of {listed.longest_gap_s:.2f} s"
+
+
+def _undecoded(
+    listed: _Listed, target: Path, tools: Tools, stop: threading.Event | None, is_paused: Callable[[], bool]
+) -> Iterator[str]:
+    reader = ProgressReader(0)
+
+    def take(line: str) -> bool:
+        return reader.feed(line) is not None and reader.moved
+
+    argv = arguments.decode(target, ffmpeg=tools.ffmpeg)
+    run(argv, source="", on_line=take, bounds=_bounds(tools), stop=stop, is_paused=is_paused)
+    if reader.frames != listed.frames:
+        yield f"{reader.frames} of its {listed.frames} pictures can be decoded"
+
+
+def _bounds(tools: Tools) -> Bounds:
+    return Bounds(memory_bytes=tools.film_memory_bytes, stall_s=tools.stall_s)
+
+
+def _as_planned(planned_s: float, got_s: float) -> float:
+    """Return the planned time where the other is the same but for the rounding of clocks."""
+    return planned_s if abs(planned_s - got_s) <= TIME_SLACK_S else round(got_s, 6)

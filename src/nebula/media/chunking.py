@@ -1,0 +1,216 @@
+"""Makes a film in pieces: the list of its chunks, each chunk, the sound as a whole, and the join that copies.
+
+    list_chunks -> make_chunk + checks.verify_chunk  for each, in any order, on any node
+                   make_sound + checks.verify_sound  once, where the plan has sound
+                -> join -> verify.verify(parts_verified=True)
+
+Every run is bounded, stoppable and raises as film.make does; a target is whole, or it is gone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from nebula.domain import chunks as layout
+from nebula.domain.chunks import LEAST_S, MOST_S, Chunk, Pictures
+from nebula.domain.media import MediaFacts
+from nebula.domain.plan import Plan
+from nebula.errors import FfmpegFailed, Incomplete
+from nebula.media import arguments
+from nebula.media.film import MAX_ENCODED_BYTES_PER_S, SLACK_BYTES, SLOWEST_BYTES_PER_S, Made, bounds, make_with
+from nebula.media.packets import follow_packets
+from nebula.media.progress import Progress
+from nebula.media.run import Bounds, run
+from nebula.media.tools import INSTALLED, Tools
+
+
+@dataclass(frozen=True)
+class Part:
+    """A verified chunk on its way into the film."""
+
+    path: Path
+    start_s: float  # VerifiedChunk's: when its first picture is shown in the film
+
+
+def list_chunks(
+    source: str,
+    facts: MediaFacts,
+    plan: Plan,
+    *,
+    least_s: float = LEAST_S,
+    most_s: float = MOST_S,
+    stop: threading.Event | None = None,
+    tools: Tools = INSTALLED,
+) -> tuple[Chunk, ...]:
+    """Read the packets of the film's picture once and lay out its chunks: the same for every node and rung.
+
+    Empty where the film is to be made in one piece, by film.make: it is short, or cannot be cut.
+    Raises Incomplete where the list is not the one that the facts were made from: a read was cut.
+    """
+    if plan.video is None or not plan.encodes_video:
+        raise ValueError("the plan encodes no picture")
+    pictures = Pictures(facts, plan.video)
+    follow_packets(source, plan.video.index, pictures.take, tools=tools, stop=stop)
+    laid_out = layout.chunks(pictures, facts, plan, least_s=least_s, most_s=most_s)
+    packets = plan.video.packets
+    listed, known = pictures.frames, packets.count - packets.before_key - packets.hidden
+    if laid_out and listed != known:
+        raise Incomplete(f"The list of its pictures has {listed}, not {known}.", log="")
+    return laid_out
+
+
+def chunk_key(source_sha256: str, plan: Plan, chunk: Chunk, encoder: str, build: str) -> str:
+    """Return the name of a chunk's content: source, range, arguments and encoder build; nothing of a node is in it."""
+    argv = arguments.chunk("", plan, chunk, Path(), encoder=encoder)
+    return layout.chunk_key(source_sha256, chunk, argv, build)
+
+
+def sound_key(source_sha256: str, facts: MediaFacts, plan: Plan, build: str) -> str:
+    """Return the name of a film's sound, as `chunk_key` does."""
+    argv = arguments.sound("", plan, facts.start_s, Path())
+    return layout.chunk_key(source_sha256, None, argv, build)
+
+
+def make_chunk(
+    source: str,
+    facts: MediaFacts,
+    plan: Plan,
+    chunk: Chunk,
+    target: Path,
+    *,
+    encoder: str = arguments.SOFTWARE,
+    threads: int = 0,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    stop: threading.Event | None = None,
+    is_paused: Callable[[], bool] = lambda: False,
+    tools: Tools = INSTALLED,
+) -> Made:
+    """Encode one chunk at `target`, over whatever is there."""
+    argv = arguments.chunk(source, plan, chunk, target, ffmpeg=tools.ffmpeg, encoder=encoder, threads=threads)
+    return make_with(
+        argv,
+        source,
+        target,
+        duration_s=chunk.duration_s,
+        bounds=Bounds(
+            memory_bytes=tools.film_memory_bytes,
+            file_bytes=int((chunk.duration_s + 60) * MAX_ENCODED_BYTES_PER_S) + SLACK_BYTES,
+            # Nothing new is said while it reads its way to the chunk.
+            stall_s=tools.stall_s + facts.size_bytes / SLOWEST_BYTES_PER_S,
+        ),
+        on_progress=on_progress,
+        stop=stop,
+        is_paused=is_paused,
+    )
+
+
+def make_sound(
+    source: str,
+    facts: MediaFacts,
+    plan: Plan,
+    target: Path,
+    *,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    stop: threading.Event | None = None,
+    is_paused: Callable[[], bool] = lambda: False,
+    tools: Tools = INSTALLED,
+) -> Made:
+    """Make all of the film's sound at `target`, every language, encoded or copied as the plan says."""
+    argv = arguments.sound(source, plan, facts.start_s, target, ffmpeg=tools.ffmpeg)
+    return make_with(
+        argv,
+        source,
+        target,
+        duration_s=facts.listed_s,
+        # A copy is no larger than its source, an encode no larger than a film.
+        bounds=bounds(facts, plan, tools),
+        on_progress=on_progress,
+        stop=stop,
+        is_paused=is_paused,
+    )
+
+
+def join(
+    parts: Sequence[Part],
+    sound: Path | None,
+    facts: MediaFacts,
+    plan: Plan,
+    target: Path,
+    *,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    stop: threading.Event | None = None,
+    is_paused: Callable[[], bool] = lambda: False,
+    tools: Tools = INSTALLED,
+) -> Made:
+    """Put the parts, in their order, and the sound into one film at `target`; the index goes to the front.
+
+    Nothing is encoded again: the picture's packets are shown to be the parts' own, byte by byte. Raises FfmpegFailed
+    where they are not. A script of the parts is written beside the target and removed.
+    """
+    script = target.with_suffix(".parts")
+    try:
+        script.write_text(_script(parts))
+        argv = arguments.join(script, parts[0].start_s, sound, plan, target, ffmpeg=tools.ffmpeg)
+        size_bytes = sum(path.stat().st_size for path in (*(part.path for part in parts), *([sound] if sound else [])))
+        limits = Bounds(
+            memory_bytes=tools.film_memory_bytes,
+            file_bytes=int(size_bytes * 1.1) + SLACK_BYTES,
+            stall_s=tools.stall_s + size_bytes / SLOWEST_BYTES_PER_S,
+        )
+        made = make_with(
+            argv,
+            "",
+            target,
+            duration_s=facts.listed_s,
+            bounds=limits,
+            on_progress=on_progress,
+            stop=stop,
+            is_paused=is_paused,
+        )
+        _compare(script, target, limits, stop, is_paused, tools)
+    finally:
+        script.unlink(missing_ok=True)
+    return made
+
+
+def _script(parts: Sequence[Part]) -> str:
+    """Return the concat script: each part lasts until the next begins, whatever its file says."""
+    lines = ["ffconcat version 1.0"]
+    for part, following in pairwise(parts):
+        lines += [_named(part.path), f"duration {following.start_s - part.start_s:.6f}"]
+    return "\n".join([*lines, _named(parts[-1].path), ""])
+
+
+def _named(path: Path) -> str:
+    quoted = str(path).replace("'", "'\\''")
+    return f"file 'file:{quoted}'"
+
+
+def _compare(
+    script: Path,
+    target: Path,
+    limits: Bounds,
+    stop: threading.Event | None,
+    is_paused: Callable[[], bool],
+    tools: Tools,
+) -> None:
+    """Show that the film's picture is that of its parts."""
+    digests: list[str] = []
+
+    def take(line: str) -> bool:
+        digests.append(line)
+        return True
+
+    try:
+        for path, is_script in ((script, True), (target, False)):
+            argv = arguments.picture_hash(path, is_script=is_script, ffmpeg=tools.ffmpeg)
+            run(argv, source="", on_line=take, bounds=limits, stop=stop, is_paused=is_paused)
+        if len(digests) != 2 or digests[0] != digests[1]:
+            raise FfmpegFailed("The joined film's picture is not that of its chunks.", log="\n".join(digests))
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,341 @@
+"""Films that are encoded in chunks: laid out by one worker, made by any number of nodes, joined by one worker.
+
+    split  the source's packets are listed and cut at key frames; a row for each span, and one for all of the sound
+    make   one of them, verified and stored under a key with its attempt number; the last one queues the join
+    join   the stored chunks are fetched and joined without encoding, the film is verified and published
+
+Each step is a claim of its own, so that a worker that dies costs what it held and nothing else. What cannot be read in
+pieces, or does not join to what its source promises, is made in one piece instead (whole.py).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from nebula.db import chunk_layout, chunk_leases, chunks
+from nebula.db.chunk_leases import Outcome
+from nebula.db.database import Database, Tx
+from nebula.domain import object_keys
+from nebula.domain.chunks import Chunk
+from nebula.domain.media import MediaFacts
+from nebula.domain.plan import Plan, damage
+from nebula.domain.records import ChunkClaim, Claim, PlannedChunk, StoredChunk
+from nebula.domain.states import ChunkKind, Queue
+from nebula.errors import Incomplete, MediaError, ObjectChanged, ObjectNotFound
+from nebula.media import arguments, build, checks, chunking, film, pieces, verify
+from nebula.media.source import is_url
+from nebula.messages import Messages
+from nebula.services.attempt import Attempt
+from nebula.services.keeping import Keeping
+from nebula.services.room import Room
+from nebula.services.sources import Sources
+from nebula.services.whole import WholeFilms, known_facts, planned
+from nebula.storage.contract import ObjectStorage
+
+log = logging.getLogger(__name__)
+
+SOUND = 0  # the number of the chunk that is all of the sound; the picture's come after it
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A chunk on the local disk, verified."""
+
+    encoder: str
+    size_bytes: int
+    fingerprint: str = ""
+    start_s: float | None = None
+    warning: str | None = None
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a chunk's row says is to be made."""
+
+    span: Chunk | None  # None: the sound
+    from_copy: bool  # the source cannot be read in pieces: each node copies it once
+
+    def to_json(self) -> str:
+        span = None if self.span is None else self.span.to_json()
+        return json.dumps({"span": span, "from_copy": self.from_copy})
+
+    @classmethod
+    def from_json(cls, text: str) -> _Work:
+        raw = json.loads(text)
+        return cls(None if raw["span"] is None else Chunk.from_json(raw["span"]), raw["from_copy"])
+
+
+class ChunkedFilms:
+    """Lays a film out in chunks, makes one of them, joins them."""
+
+    def __init__(
+        self,
+        database: Database,
+        storage: ObjectStorage,
+        messages: Messages,
+        room: Room,
+        sources: Sources,
+        keeping: Keeping,
+        whole: WholeFilms,
+        *,
+        chunk_s: float,
+    ) -> None:
+        self._database = database
+        self._storage = storage
+        self._messages = messages
+        self._room = room
+        self._sources = sources
+        self._keeping = keeping
+        self._whole = whole
+        self._chunk_s = chunk_s
+
+    def fits(self, facts: MediaFacts | None) -> bool:
+        """Say whether a source is long enough to be cut."""
+        return facts is not None and facts.listed_s >= 2 * self._chunk_s
+
+    def split(self, attempt: Attempt[Claim]) -> None:
+        """List the source's packets and lay the chunks out; what an earlier run of the job made is taken."""
+        claim = attempt.claim
+        facts, plan = _known(claim)
+        source = self._sources.find(claim.content)
+        spans = self._spans(attempt, source, facts, plan)
+        if len(spans) < 2:
+            attempt.insist(lambda: self._database.write(lambda tx: chunk_layout.in_one_piece(tx, claim)))
+            log.info("not cut %s", claim.shown)
+            self._messages.wake(Queue.ENCODE)
+            return
+        wanted = self._wanted(attempt, source, facts, plan, spans)
+        present = self._present(claim)
+        is_left = attempt.insist(
+            lambda: self._database.write(
+                lambda tx: chunk_layout.lay_out(tx, claim, wanted, present, arguments.SOFTWARE)
+            )
+        )
+        log.info("cut %s chunks=%s", claim.shown, len(wanted))
+        self._messages.wake(Queue.ENCODE if is_left else Queue.QUICK)
+
+    def make(self, attempt: Attempt[ChunkClaim]) -> None:
+        """Make a chunk, verify it and store it."""
+        claim = attempt.claim
+        target = attempt.folder / "chunk.mp4"
+        expected_bytes = _share(claim)
+        self._room.check(local_bytes=expected_bytes, object_bytes=expected_bytes)
+        attempt.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            made = self._make(attempt, target)
+        except MediaError as error:
+            # Nothing of this part can be played; of the film as a whole there may be enough.
+            log.warning("again in one piece %s error=%r", claim.shown, error.message)
+            attempt.insist(lambda: self._database.write(lambda tx: chunk_leases.abandon(tx, claim)))
+            self._messages.wake(Queue.ENCODE)
+            return
+        key = object_keys.chunk(claim.job_id, claim.number, claim.attempt)
+        outcome = self._keeping.keep(attempt, key, target, lambda tx: _finish(tx, claim, key, made))
+        log.info("chunk %s %s size_bytes=%s", outcome, claim.shown, made.size_bytes)
+        if outcome is Outcome.LAST:
+            self._messages.wake(Queue.QUICK)
+
+    def join(self, attempt: Attempt[Claim]) -> None:
+        """Join the stored chunks, verify the film and publish it."""
+        claim = attempt.claim
+        facts, plan = _known(claim)
+        stored = self._database.read(lambda tx: chunks.stored(tx, claim.job_id))
+        size_bytes = sum(chunk.size_bytes for chunk in stored)
+        self._room.check(local_bytes=2 * size_bytes, object_bytes=size_bytes)
+        lost = self._fetch(attempt, stored)
+        if lost:
+            attempt.insist(lambda: self._database.write(lambda tx: chunk_layout.send_back(tx, claim, lost)))
+            log.warning("lost chunks %s numbers=%s", claim.shown, lost)
+            self._messages.wake(Queue.ENCODE)
+            return
+        try:
+            self._publish(attempt, facts, plan, stored)
+        except Incomplete as error:
+            log.warning("again in one piece %s error=%r", claim.shown, error.message)
+            attempt.insist(lambda: self._database.write(lambda tx: chunk_layout.in_one_piece(tx, claim)))
+            self._messages.wake(Queue.ENCODE)
+
+    # Split
+
+    def _spans(self, attempt: Attempt[Claim], source: str, facts: MediaFacts, plan: Plan) -> tuple[Chunk, ...]:
+        """Return the spans of the picture; none where its packets are twice not those that the probe listed."""
+        least_s = self._chunk_s
+        for _ in range(2):
+            try:
+                return chunking.list_chunks(source, facts, plan, least_s=least_s, most_s=2 * least_s, stop=attempt.stop)
+            except Incomplete as error:
+                log.warning("not the probe's list %s error=%r", attempt.claim.shown, error.message)
+        return ()
+
+    def _wanted(
+        self, attempt: Attempt[Claim], source: str, facts: MediaFacts, plan: Plan, spans: tuple[Chunk, ...]
+    ) -> list[PlannedChunk]:
+        # A disk gives it again for little, whatever ffmpeg reads of it.
+        from_copy = is_url(source) and not pieces.reads_in_pieces(source, facts, stop=attempt.stop)
+        sha256, encoder = attempt.claim.content.sha256, arguments.SOFTWARE
+        made_by = build.encoder_build(encoder)
+        wanted = [
+            PlannedChunk(
+                number=SOUND + 1 + span.number,
+                kind=ChunkKind.VIDEO,
+                plan=_Work(span, from_copy).to_json(),
+                key=chunking.chunk_key(sha256, plan, span, encoder, made_by),
+                frames=span.frames,
+                duration_s=span.duration_s,
+            )
+            for span in spans
+        ]
+        if plan.audio:
+            # Its weight is nothing beside the picture's: it counts no frames.
+            key = chunking.sound_key(sha256, facts, plan, made_by)
+            sound = _Work(None, from_copy).to_json()
+            wanted.insert(0, PlannedChunk(SOUND, ChunkKind.AUDIO, sound, key, 0, facts.listed_s))
+        return wanted
+
+    def _present(self, claim: Claim) -> set[str]:
+        """Return which chunks of an earlier run the store still has."""
+        stored = self._database.read(lambda tx: chunks.stored(tx, claim.job_id))
+        return {chunk.object_key for chunk in stored if self._has(chunk)}
+
+    def _has(self, chunk: StoredChunk) -> bool:
+        try:
+            return self._storage.stat(chunk.object_key).size_bytes == chunk.size_bytes
+        except ObjectNotFound:
+            return False
+
+    # Make
+
+    def _make(self, attempt: Attempt[ChunkClaim], target: Path) -> _Made:
+        """Make the chunk; once more from a local copy where it is not all of its span, and then as far as it goes."""
+        claim = attempt.claim
+        work = _Work.from_json(claim.plan)
+        make = self._make_sound if work.span is None else partial(self._make_picture, work.span)
+        try:
+            source = self._sources.find(claim.content)
+            if work.from_copy:
+                source = str(self._sources.kept(attempt, claim.content))
+            return make(attempt, source, target, accept_short=False)
+        except Incomplete as error:
+            log.warning("again from a copy %s error=%r", claim.shown, error.message)
+        copy = self._sources.kept(attempt, claim.content)
+        return make(attempt, str(copy), target, accept_short=True)
+
+    def _make_sound(self, attempt: Attempt[ChunkClaim], source: str, target: Path, *, accept_short: bool) -> _Made:
+        facts, plan = _known(attempt.claim.job)
+        self._note(attempt.claim, film.command(arguments.sound(source, plan, facts.start_s, target), source))
+        made = chunking.make_sound(
+            source,
+            facts,
+            plan,
+            target,
+            on_progress=attempt.note_progress,
+            stop=attempt.stop,
+            is_paused=attempt.pace.is_paused,
+        )
+        self._note(attempt.claim, made.command, made.log)
+        verified = verify.verify_sound(
+            source,
+            facts,
+            plan,
+            target,
+            accept_short=accept_short,
+            stop=attempt.stop,
+            is_paused=attempt.pace.is_paused,
+        )
+        return _Made(arguments.SOFTWARE, verified.size_bytes, warning=verified.warning)
+
+    def _make_picture(
+        self, span: Chunk, attempt: Attempt[ChunkClaim], source: str, target: Path, *, accept_short: bool
+    ) -> _Made:
+        claim = attempt.claim
+        facts, plan = _known(claim.job)
+        encoder, threads = claim.encoder or arguments.SOFTWARE, attempt.pace.threads()
+        argv = arguments.chunk(source, plan, span, target, encoder=encoder, threads=threads)
+        self._note(claim, film.command(argv, source))
+        made = chunking.make_chunk(
+            source,
+            facts,
+            plan,
+            span,
+            target,
+            encoder=encoder,
+            threads=threads,
+            on_progress=attempt.note_progress,
+            stop=attempt.stop,
+            is_paused=attempt.pace.is_paused,
+        )
+        self._note(claim, made.command, made.log)
+        verified = checks.verify_chunk(
+            plan, span, target, accept_short=accept_short, stop=attempt.stop, is_paused=attempt.pace.is_paused
+        )
+        return _Made(encoder, verified.size_bytes, verified.fingerprint, verified.start_s, verified.warning)
+
+    def _note(self, claim: ChunkClaim, command: str, stderr: str | None = None) -> None:
+        self._database.write(lambda tx: chunk_leases.note(tx, claim, command=command, log=stderr))
+
+    # Join
+
+    def _fetch(self, attempt: Attempt[Claim], stored: list[StoredChunk]) -> list[int]:
+        """Fetch every chunk into the attempt's directory; return the numbers of those that the store has lost."""
+        lost = []
+        for chunk in stored:
+            try:
+                self._sources.fetch(attempt, chunk.object_key, chunk.size_bytes, _path(attempt, chunk))
+            except (ObjectNotFound, ObjectChanged):
+                lost.append(chunk.number)
+        return lost
+
+    def _publish(self, attempt: Attempt[Claim], facts: MediaFacts, plan: Plan, stored: list[StoredChunk]) -> None:
+        claim = attempt.claim
+        target = attempt.folder / "film.mp4"
+        sound = next((_path(attempt, chunk) for chunk in stored if chunk.kind is ChunkKind.AUDIO), None)
+        pictures = [chunk for chunk in stored if chunk.kind is ChunkKind.VIDEO]
+        parts = [chunking.Part(_path(attempt, chunk), chunk.start_s or 0.0) for chunk in pictures]
+        chunking.join(parts, sound, facts, plan, target, stop=attempt.stop)
+        warning = next((chunk.warning for chunk in stored if chunk.warning), None)
+        verified = verify.verify(
+            self._sources.find(claim.content),
+            facts,
+            plan,
+            target,
+            accept_short=warning is not None or damage(facts) is not None,
+            parts_verified=True,
+            stop=attempt.stop,
+        )
+        self._whole.publish(attempt, target, plan.rung or "", replace(verified, warning=verified.warning or warning))
+
+
+def _known(claim: Claim) -> tuple[MediaFacts, Plan]:
+    facts = known_facts(claim)
+    plan = planned(claim, facts)
+    if facts is None or plan.rung is None:
+        raise MediaError(f"No film can be made: {'; '.join(plan.reasons)}.")
+    return facts, plan
+
+
+def _share(claim: ChunkClaim) -> int:
+    """Return about how many bytes the chunk takes: its share of the source, which is a fair guess for a film's size."""
+    facts, _ = _known(claim.job)
+    return int(claim.content.size_bytes * min(1.0, claim.duration_s / facts.listed_s)) if facts.listed_s else 0
+
+
+def _path(attempt: Attempt[Claim], chunk: StoredChunk) -> Path:
+    return attempt.folder / "chunks" / f"{chunk.number}.mp4"
+
+
+def _finish(tx: Tx, claim: ChunkClaim, key: str, made: _Made) -> Outcome:
+    return chunk_leases.finish(
+        tx,
+        claim,
+        object_key=key,
+        size_bytes=made.size_bytes,
+        start_s=made.start_s,
+        encoder=made.encoder,
+        fingerprint=made.fingerprint,
+        software=arguments.SOFTWARE,
+        warning=made.warning,
+    )
