@@ -130,7 +130,7 @@ MADE: dict[str, tuple[str, list[str]]] = {
         [*source("testsrc2=s=160x90:r=30:d=6,select='not(mod(floor(n/30)\\,2)*mod(n\\,3))'"), *LONG_SOUND]
         + ["-fps_mode", "vfr", *H264, "-c:a", "ac3"],
     ),
-    "long_starts_at_10s": ("ts", [*LONG_PICTURE, *LONG_SOUND, *H264, "-c:a", "ac3", "-output_ts_offset", "10"]),
+    "long_starts_at_10s": ("ts", [*LONG_PICTURE, *LONG_SOUND, *H264, *AAC, "-output_ts_offset", "10"]),
     "long_late_sound": ("ts", [*LONG_PICTURE, "-itsoffset", "0.7", *LONG_SOUND, *H264, "-c:a", "ac3"]),
     "long_late_picture": ("mkv", ["-itsoffset", "0.7", *LONG_PICTURE, *LONG_SOUND, *H264, *AAC]),
     "long_mpeg4": (
@@ -153,7 +153,7 @@ MADE: dict[str, tuple[str, list[str]]] = {
     "tall_fragmented": ("mp4", [*TALL, "-movflags", "+frag_keyframe+empty_moov"]),
     "tall_mkv": ("mkv", TALL),
     "tall_mkv_without_cues": ("mkv", [*TALL, "-live", "1"]),
-    "tall_avi": ("avi", TALL),
+    "tall_avi": ("avi", [*TALL, "-bf", "2"]),
     "tall_flv": ("flv", TALL),
     "tall_ts": ("ts", TALL),
     "long_without_keys": ("mkv", [*LONG_PICTURE, *H264, "-g", "1000", "-keyint_min", "1000", "-sc_threshold", "0"]),

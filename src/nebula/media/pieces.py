@@ -64,11 +64,11 @@ def _land(url: str, index: int, target_s: float, tools: Tools, stop: threading.E
     landed: list[float] = []
 
     def take(line: str) -> bool:
-        # "#tb 0: 1/1000" comes first, then "0, dts, pts, duration, size, hash".
+        # "#tb 0: 1/1000" comes first, then "0, dts, pts, duration, size, hash". AVI has no pts.
         if line.startswith("#tb 0:"):
             ticks, _, per_second = line.removeprefix("#tb 0:").strip().partition("/")
             landed.append(int(ticks) / int(per_second))
-        elif landed and (found := re.match(r"0, *-?\d+, *(-?\d+),", line)):
+        elif landed and (found := re.match(r"0, *(-?\d+),", line)):
             landed[0] *= int(found[1])
             landed.append(landed[0])
         return True
