@@ -179,15 +179,17 @@ def test_service_that_was_killed_comes_back(owner: Owner, film: Path, service: s
 @pytest.mark.parametrize("store", STORES)
 def test_gateway_that_starts_without_a_store_says_so_and_goes_on_when_it_is_back(owner: Owner, store: str) -> None:
     unit = STORES[store].format(version=POSTGRESQL[owner.machine.release])
-    # Masked: the gateway wants it, and would start it.
-    owner.machine.run(f"systemctl mask --runtime {unit} && systemctl stop {unit}")
+    # The gateway wants it, and would start it.
+    dropin = f"/run/systemd/system/{unit}.service.d"
+    owner.machine.write(f"{dropin}/away.conf", "[Unit]\nConditionPathExists=/nowhere\n")
+    owner.machine.run(f"systemctl daemon-reload && systemctl stop {unit}")
     try:
         owner.machine.run("systemctl restart nebula-api.service")
         wait_until(lambda: _services(owner).get(store) == "down", BACK_S, f"{store} named")
         assert _is_ready(owner) is (store not in NEEDED)
         assert owner.nebula("ping").startswith("Pong")
     finally:
-        owner.machine.run(f"systemctl unmask --runtime {unit} && systemctl start {unit}")
+        owner.machine.run(f"rm -r {dropin} && systemctl daemon-reload && systemctl start {unit}")
     wait_until(lambda: _services(owner).get(store) == "up" and _is_ready(owner), BACK_S, f"{store} back")
 
 
