@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from tests.shelf import Shelf
 
 WORLDS = ["embedded", "provisioned"]
+
+# A shell that starts the tests in the background makes them, and every child that is to notice a Ctrl-C, deaf to it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Whole machines take their time: they are booted where somebody asks for them (CONTRIBUTING.md).
 collect_ignore = [] if os.environ.get("NEBULA_HOST_SUITES") else ["host"]
