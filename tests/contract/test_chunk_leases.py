@@ -262,7 +262,8 @@ def test_late_attempt_changes_nothing(films: Films, late: str, event: str) -> No
 def test_chunk_of_a_node_that_disappeared_is_made_again_and_the_others_are_not(films: Films) -> None:
     job_id = films.add(3)
     gone, stays = films.claimed("gone"), films.claimed("stays")
-    films.sql("UPDATE chunks SET lease_until = $past WHERE node = 'gone'", past=films.database.read(lambda tx: tx.now))
+    past = films.database.read(lambda tx: tx.after(-1))
+    films.sql("UPDATE chunks SET lease_until = $past WHERE node = 'gone'", past=past)
     assert films.expire() == [(job_id, gone.number, gone.attempt)]
     assert films.database.write(lambda tx: chunk_leases.heartbeat(tx, stays))
     again = films.claimed("stays")
