@@ -83,7 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     for with_password in (create, reset):
         with_password.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
     disable = add("disable-account", _disable_account, "Close an account: sessions and links end, files stay.")
-    for with_name in (create, reset, disable):
+    enable = add("enable-account", _enable_account, "Open a closed account again; what was ended stays ended.")
+    for with_name in (create, reset, disable, enable):
         with_name.add_argument("name", metavar="NAME")
     add("check", _check, "Say whether everything that the server needs is there.")
     add("sweep", _sweep, "Sweep once, now.")
@@ -130,6 +131,13 @@ def _disable_account(environ: Mapping[str, str], arguments: argparse.Namespace) 
     with _accounts(environ) as accounts:
         accounts.disable_account(arguments.name)
     print(f"The account {arguments.name} is closed; its files are still there.")
+    return DONE
+
+
+def _enable_account(environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
+    with _accounts(environ) as accounts:
+        accounts.enable_account(arguments.name)
+    print(f"The account {arguments.name} is open; its owner can sign in.")
     return DONE
 
 

@@ -392,6 +392,18 @@ def test_disabled_account_loses_its_sessions_and_links_and_cannot_sign_in(househ
         household.accounts.disable_account("nobody")
 
 
+def test_account_that_is_opened_again_signs_in_anew_and_gets_nothing_back(household: Household) -> None:
+    bens = household.sign_in("ben")
+    household.database.write(lambda tx: _link(tx, household.ben.id))
+    household.accounts.disable_account("ben")
+    household.accounts.enable_account("ben")
+    assert household.may_ask(household.sign_in("ben"))
+    assert not household.may_ask(bens)
+    assert all(household.database.read(lambda tx: [link.revoked_at for link in tx.e.Link.select()]))
+    with pytest.raises(NotFound):
+        household.accounts.enable_account("nobody")
+
+
 class _Bare(Household):
     """A household nobody lives in yet."""
 

@@ -80,13 +80,18 @@ def test_reset_password_ends_sessions_and_lets_the_new_one_in(
     assert _sign_in(people, name, "another password") == 200
 
 
-def test_disabled_account_cannot_sign_in(machine: dict[str, str], people: People) -> None:
+def test_disabled_account_cannot_sign_in_until_it_is_enabled(machine: dict[str, str], people: People) -> None:
     name = str(people.member.name)
     assert command.main(["disable-account", name]) == 0
     assert _sign_in(people, name, PASSWORD) == 401
+    assert command.main(["enable-account", name]) == 0
+    assert _sign_in(people, name, PASSWORD) == 200
 
 
-@pytest.mark.parametrize("words", [["disable-account", "nobody"], ["reset-password", "nobody", "--password-stdin"]])
+@pytest.mark.parametrize(
+    "words",
+    [["disable-account", "nobody"], ["enable-account", "nobody"], ["reset-password", "nobody", "--password-stdin"]],
+)
 def test_account_that_is_not_there_is_exit_status_5(
     machine: dict[str, str], words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

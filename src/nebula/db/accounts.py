@@ -78,6 +78,11 @@ def disable(tx: Tx, account_id: str) -> None:
     )
 
 
+def enable(tx: Tx, account_id: str) -> None:
+    """Open a closed account to sign-ins again; what was ended stays ended."""
+    tx.execute("UPDATE accounts SET disabled_at = NULL WHERE id = $id", id=account_id)
+
+
 def blocked_s(tx: Tx, subjects: Iterable[str]) -> int:
     """Return how many whole seconds the longest blocked of `subjects` still waits; 0: none does."""
     rows = [tx.e.LoginFailure.get(subject=subject) for subject in subjects]

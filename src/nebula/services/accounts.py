@@ -165,6 +165,11 @@ class Accounts:
         account = self._named(name)
         self._standings.end(self._database.write(lambda tx: _disabled(tx, account)))
 
+    def enable_account(self, name: str) -> None:
+        """Open a closed account again: its sessions and links stay ended. Raises NotFound."""
+        account = self._named(name)
+        self._database.write(lambda tx: accounts.enable(tx, account.id))
+
     def _named(self, name: str) -> Account:
         account = self._database.read(lambda tx: _find(tx, name))
         if account is None:
