@@ -1,4 +1,8 @@
-"""The bed of the provisioning tests: a network, machines on it, a tailnet. What this place lacks for it is said."""
+"""The bed of the provisioning tests: a network, machines on it, a tailnet. What this place lacks for it is said.
+
+The network, the tailnet and the provisioned laptop are made once for all modules and one Debian release. What a test
+does to them, it puts right again.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +13,31 @@ from pathlib import Path
 
 import pytest
 
-from tests.host import base, lan, tailnet
+from tests.host import base, films, lan, site, tailnet
 from tests.host.machine import Machine
 from tests.host.shell import CommandFailed
+from tests.host.site import Owner, changed
 
 # Debian releases to test on, as "12,13"; each takes its own time.
 RELEASES = os.environ.get("NEBULA_HOST_SUITES", "12").split(",")
 
+# The modules whose machine is the one provisioned laptop.
+OF_THE_LAPTOP = {"test_door", "test_gitops", "test_power_on_machine", "test_provisioned", "test_restarts"}
+
 Boot = Callable[[str], Machine]
+Administer = Callable[[Machine], Owner]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test here the time to make the bare system and to build the tailnet's programs, as a first run does."""
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each test here the time that a first run takes; keep those of one laptop together (--dist loadgroup)."""
     for item in items:
-        if Path(__file__).parent in item.path.parents and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(1800))
+        if Path(__file__).parent not in item.path.parents:
+            continue
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(3600))
+        if config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group("laptop" if item.path.stem in OF_THE_LAPTOP else item.path.stem))
 
 
 @pytest.fixture(scope="session", params=RELEASES)
@@ -33,9 +47,9 @@ def release(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def household(release: str) -> Iterator[lan.Lan]:
-    """The network that a module's machines of one release stand on."""
+    """The network that the machines of one release stand on."""
     if reason := lan.missing() or base.missing():
         pytest.skip(reason)
     with lan.Lan() as made:
@@ -44,7 +58,7 @@ def household(release: str) -> Iterator[lan.Lan]:
 
 @pytest.fixture(scope="module")
 def boot(household: lan.Lan, release: str) -> Iterator[Boot]:
-    """Makes a bare machine and boots it: `boot("laptop")`. It is gone after the module's last test."""
+    """Makes a bare machine and boots it: `boot("spare")`. It is gone after the module's last test."""
     with ExitStack() as ends:
 
         def boot_one(name: str) -> Machine:
@@ -56,7 +70,7 @@ def boot(household: lan.Lan, release: str) -> Iterator[Boot]:
         yield boot_one
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def mesh(household: lan.Lan) -> tailnet.Tailnet:
     """A tailnet without members."""
     try:
@@ -66,13 +80,54 @@ def mesh(household: lan.Lan) -> tailnet.Tailnet:
     return tailnet.Tailnet(household, programs)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def visitor(household: lan.Lan, mesh: tailnet.Tailnet) -> tailnet.Member:
     """A person's computer in the tailnet: where the client, and playbooks, run."""
     return mesh.join(household.computer("visitor"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def stranger(household: lan.Lan) -> lan.Computer:
     """A computer on the same network that is in no tailnet."""
     return household.computer("stranger")
+
+
+@pytest.fixture(scope="package")
+def administer(visitor: tailnet.Member, mesh: tailnet.Tailnet, tmp_path_factory: pytest.TempPathFactory) -> Administer:
+    """Makes the owner of a machine, with a home of their own: `administer(spare)`."""
+    if reason := site.missing():
+        pytest.skip(reason)
+    return lambda machine: Owner(visitor, machine, mesh, tmp_path_factory.mktemp(f"owner-of-{machine.name}"))
+
+
+@pytest.fixture(scope="package")
+def laptop(household: lan.Lan, release: str) -> Iterator[Machine]:
+    """The machine that becomes a cloud; to be provisioned, ask for `owner`."""
+    machine = Machine(household, "laptop", release, tailnet.ENVIRONMENT)
+    try:
+        machine.start()
+        yield machine
+    finally:
+        machine.discard()
+
+
+@pytest.fixture(scope="package")
+def owner(laptop: Machine, administer: Administer) -> Owner:
+    """The owner, signed in at the laptop that site.yml has just provisioned."""
+    owner = administer(laptop)
+    printed = owner.bootstrap()
+    assert changed(printed)["laptop"] > 0
+    assert f"nebula login --server {owner.server} --username owner" in printed
+    password = owner.password_file.read_text()
+    assert password.strip() not in printed
+    owner.nebula("login", "--server", owner.server, "--username", "owner", "--password-stdin", stdin=password)
+    return owner
+
+
+@pytest.fixture(scope="package")
+def film(owner: Owner, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film that has to be encoded, uploaded by the owner."""
+    path = tmp_path_factory.mktemp("films") / "holiday.mkv"
+    films.make(path, seconds=8)
+    owner.nebula("upload", str(path))
+    return path

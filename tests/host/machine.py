@@ -5,7 +5,8 @@ kernel and clock: sysctls outside net/ are read-only, and resource limits of uni
 addresses (IPAddressDeny) is.
 
 Its files are layers: the bare system, what earlier `keep()`s froze, and what has changed since. The mounts are in a
-namespace of the machine's own, so that they go when its last process does.
+namespace of the machine's own, so that they go when its last process does. They are volatile: nothing in it waits for
+the disk, because what ends here is the machine and never the one that it stands on.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from tests.stores import wait_until
 # In sh, in the machine's mount namespace: its mounts, then systemd-nspawn again for as long as the machine reboots.
 LAUNCH = """
 mkdir -p /run/systemd && mount -t tmpfs -o mode=755 tmpfs /run/systemd || exit 1
-mount -t overlay overlay -o "lowerdir=$1,upperdir=$2,workdir=$3" "$4" || exit 1
+rm -rf "$3/work" # what an earlier start left; it would refuse to be volatile once more
+mount -t overlay overlay -o "lowerdir=$1,upperdir=$2,workdir=$3,volatile" "$4" || exit 1
 link=$5
 shift 5
 while :; do
@@ -152,6 +154,12 @@ class Machine:
         for layer in (self._changes, *self._layers[:-1]):
             base.keep_packages(self.release, layer)
         shutil.rmtree(self.folder)
+
+    def written(self) -> dict[str, int]:
+        """Return what has been written below /etc, /usr, /opt, /srv and dpkg's since it was bare, with its times."""
+        below = (self._changes / folder for folder in ("etc", "usr", "opt", "srv", "var/lib/dpkg", "var/lib/nebula"))
+        files = (path for folder in below if folder.exists() for path in folder.rglob("*") if not path.is_dir())
+        return {str(path.relative_to(self._changes)): path.lstat().st_mtime_ns for path in files}
 
     def boot(self) -> str:
         """Return what no two boots share; "" between two."""

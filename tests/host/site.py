@@ -8,11 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.host.machine import Machine
-from tests.host.shell import run
+from tests.host.shell import CommandFailed, run
 from tests.host.tailnet import TAG, Member, Tailnet
 from tests.static.source import ROOT
 
@@ -27,12 +28,13 @@ ansible_user=root
 ansible_ssh_common_args={ssh_options}
 """
 RECAP = re.compile(r"^(\S+)\s+: ok=\d+ +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.M)
+READY = "curl -s -m 10 --unix-socket /run/nebula/api.sock http://localhost/readyz"
 BIN = Path(sys.executable).parent
 
 
 def missing() -> str:
     """Return what this machine lacks to run a playbook; "" where it is all there."""
-    return "" if _playbook() else "ansible-playbook is not installed (pip install 'ansible>=12.3,<15')"
+    return "" if _playbook() else "ansible-playbook is not installed: script/bootstrap --test"
 
 
 def _playbook() -> str | None:
@@ -46,13 +48,14 @@ class Owner:
         self.member, self.machine, self.mesh, self.home = member, machine, mesh, home
         self.inventory = home / "inventory.ini"
         self.inventory.write_text(INVENTORY.format(name=machine.name, ssh_options=repr(self._ssh_options())))
-        self.state = home / ".local/state/nebula" / machine.name
+        self.left_folder = home / ".local/state/nebula" / machine.name
         self.settings: dict[str, Any] = {
             "base_disk_minimum_gb": 5,
             "tailscale_source": "file",
             "tailscale_file_dir": str(mesh.programs),
             "tailscale_login_server": mesh.login_server,
             "tailscale_accept_dns": False,
+            "gitops_public_key_files": [str(machine.lan.key.with_suffix(".pub"))],
         }
 
     @property
@@ -66,22 +69,41 @@ class Owner:
 
     @property
     def password_file(self) -> Path:
-        return self.state / "owner-password"
+        return self.left_folder / "owner-password"
 
     def bootstrap(self) -> str:
         """The first run: by the plain address, with a key to the tailnet, where the name leads from now on."""
         first = ["--limit", self.machine.name, "-e", f"bootstrap_address={self.machine.address}"]
         printed = self.playbook(*first, environ={"TAILSCALE_AUTH_KEY": self.mesh.key(TAG, reusable=False)})
-        self.member.computer.knows(self.machine.name, self.address)
+        self.knows_address()
         return printed
+
+    def knows_address(self) -> None:
+        """Let the machine's name lead to its tailnet address here, as the tailnet's names (MagicDNS) do."""
+        self.member.computer.knows(self.machine.name, self.address)
 
     def playbook(self, *words: str, name: str = "site.yml", environ: dict[str, str] | None = None) -> str:
         """Run a playbook of this checkout; return what it printed. It fails where a task failed."""
+        return self.run(self._playbook_command(name, words), timeout=1800, environ=environ)
+
+    def stopped(self, *words: str, name: str = "site.yml", environ: dict[str, str] | None = None) -> str:
+        """Run a playbook that has to fail; return what it printed, as one line."""
+        try:
+            printed = self.playbook(*words, name=name, environ=environ)
+        except CommandFailed as stop:
+            return " ".join(str(stop).split())
+        raise AssertionError(f"nothing stopped it\n{printed[-3000:]}")
+
+    def begin_playbook(self, *words: str) -> subprocess.Popen[str]:
+        """Start site.yml, for a test that will not let it end."""
+        return self.start(self._playbook_command("site.yml", words))
+
+    def _playbook_command(self, name: str, words: Sequence[str]) -> list[str]:
         book = _playbook()
         assert book, missing()
         settings = ["-e", json.dumps(self.settings)]
-        command = [book, "-i", str(self.inventory), str(ROOT / "playbooks" / name), *settings, *words]
-        return self.run(command, timeout=1800, environ=environ)
+        inventory = [] if "-i" in words else ["-i", str(self.inventory)]
+        return [book, *inventory, str(ROOT / "playbooks" / name), *settings, *words]
 
     def nebula(self, *words: str, stdin: str = "", timeout: float = 180) -> str:
         """Run the client."""
@@ -90,6 +112,24 @@ class Owner:
     def rows(self, *words: str) -> list[dict[str, Any]]:
         """Run a listing of the client with --json."""
         return [json.loads(line) for line in self.nebula(*words, "--json").splitlines() if line.startswith("{")]
+
+    def state(self, name: str) -> str:
+        """The state of the file of that name."""
+        (row,) = self.rows("ls", name)
+        return str(row["state"])
+
+    def services(self) -> dict[str, str]:
+        """How the gateway finds its stores, asked on the machine; nothing while it does not serve."""
+        services: dict[str, str] = self._readiness().get("services", {})
+        return services
+
+    def is_ready(self) -> bool:
+        return bool(self._readiness().get("ready"))
+
+    def _readiness(self) -> dict[str, Any]:
+        answer = self.machine.run(READY, check=False)
+        found: dict[str, Any] = json.loads(answer) if answer.startswith("{") else {}
+        return found
 
     def run(
         self, argv: list[str], *, stdin: str = "", timeout: float = 60, environ: dict[str, str] | None = None
@@ -112,6 +152,7 @@ class Owner:
             "XDG_CACHE_HOME": cache,
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
+            "PYTHONUNBUFFERED": "1",  # what it prints is read while it runs
             "PYTHONPATH": str(ROOT),
         } | (environ or {})
         unset = ["-u", "XDG_STATE_HOME", "-u", "XDG_CONFIG_HOME"]
