@@ -13,6 +13,7 @@ from nebula.config import Settings
 from nebula.db import files
 from nebula.db.database import Database, Tx
 from nebula.domain.states import Queue, Visibility
+from nebula.services.encoders import Encoders
 from nebula.services.room import Room
 from nebula.services.throttling import Pace
 from nebula.services.transcoding import Transcoding
@@ -31,6 +32,15 @@ RECIPES: dict[str, list[str]] = {
     "song.mp3": [*SOUND, "-t", "2", "-c:a", "libmp3lame"],
     "photo.png": [*PICTURE, "-frames:v", "1"],
     "cut.mkv": [*PICTURE, *SOUND, "-t", "6", *MPEG2, "-g", "25", "-c:a", "mp2"],
+    # 14 MB: more than one part of an upload's buffer, and every picture is a key frame.
+    "raw.avi": [*PICTURE, "-t", "7", "-c:v", "rawvideo", "-pix_fmt", "yuv420p"],
+    "ten.mkv": [*PICTURE, *SOUND, "-t", "8", *H264[:4], "-pix_fmt", "yuv420p10le", "-g", "25", "-c:a", "flac"],
+    "large.mp4": ["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25", *SOUND, "-t", "5", *H264, *AAC]
+    + ["-movflags", "+faststart"],
+    "short.mkv": [*PICTURE, *SOUND, "-t", "2", *MPEG2, "-g", "25", "-c:a", "mp2"],
+    "uneven.mkv": [*PICTURE, "-t", "6", "-vf", "select='lt(n,50)+not(mod(n,5))'", "-fps_mode", "passthrough"]
+    + [*MPEG2[:4], "-g", "10"],
+    "long-keys.mkv": [*PICTURE, "-t", "26", *MPEG2, "-g", "300"],
     "large.mkv": ["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25", "-t", "1", *H264],
     "round.avi": ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=50", "-t", "2", "-c:v", "mpeg4", "-q:v", "20"],
 }
@@ -89,7 +99,13 @@ class Bench:
         self.transcoding = self.transcoder("n1")
 
     def transcoder(
-        self, node: str, storage: Any = None, reserve_bytes: int = 1, chunk_s: float = 1e6, pace: Pace | None = None
+        self,
+        node: str,
+        storage: Any = None,
+        reserve_bytes: int = 1,
+        chunk_s: float = 1e6,
+        pace: Pace | None = None,
+        encoders: Encoders | None = None,
     ) -> Transcoding:
         storage = storage or self.storage
         return Transcoding(
@@ -101,6 +117,7 @@ class Bench:
             scratch_dir=self.settings.scratch_dir,
             chunk_s=chunk_s,
             pace=pace,
+            encoders=encoders,
         )
 
     def store(self, path: Path, name: str | None = None, media_type: str = "application/octet-stream") -> str:

@@ -8,10 +8,10 @@ import uuid
 from pathlib import Path
 
 from nebula.config import Settings
-from nebula.db import files
+from nebula.db import files, subtitles
 from nebula.db.database import Database, Tx
 from nebula.domain import object_keys
-from nebula.domain.records import File, Rendition
+from nebula.domain.records import File, Rendition, Subtitles
 from nebula.domain.states import FileState, Visibility
 from nebula.storage.choose import open_storage
 
@@ -80,6 +80,30 @@ class Shelf:
             tx.flush()
             row.content.state = FileState.READY
             return files.rendition_record(row)
+
+        return self.database.write(work)
+
+    def add_subtitles(self, file: File, body: bytes, *, number: int = 2, **columns: object) -> Subtitles:
+        """Publish subtitles of a file."""
+        key = object_keys.subtitles(str(uuid.uuid4()), 1, number)
+        self._store(key, body)
+        flags = {"is_default": False, "is_forced": False, "is_for_hearing_impaired": False}
+
+        def work(tx: Tx) -> Subtitles:
+            row = tx.e.Subtitles(
+                id=str(uuid.uuid4()),
+                content=file.content.id,
+                number=number,
+                codec="subrip",
+                object_key=key,
+                size_bytes=len(body),
+                sha256=hashlib.sha256(body).hexdigest(),
+                cues=1,
+                created_at=tx.now,
+                **(flags | {"language": "ger"} | columns),
+            )
+            tx.flush()
+            return subtitles.record(row)
 
         return self.database.write(work)
 

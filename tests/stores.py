@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -60,6 +61,10 @@ class Store:
         wait_until(self.answers, what=f"start of {self.folder.name}")
 
     def stop(self) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        """kill -9 of the process that was started."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -99,6 +104,7 @@ class PostgreSQL(Store):
     def start(self) -> None:
         if not (self.folder / "PG_VERSION").exists():
             self._initialise()
+        wait_until(self._is_left, what="the end of what a killed postmaster left behind")
         super().start()
 
     def stop(self) -> None:
@@ -107,6 +113,14 @@ class PostgreSQL(Store):
             self.process.send_signal(3)  # SIGQUIT: immediate shutdown
             self.process.wait()
             self.process = None
+
+    def _is_left(self) -> bool:
+        """Whether nobody works in the data directory: children go when they find that their postmaster was killed."""
+        for place in Path("/proc").glob("[0-9]*/cwd"):
+            with contextlib.suppress(OSError):  # it has just ended, or is another user's
+                if place.readlink() == self.folder:
+                    return False
+        return True
 
     def _initialise(self) -> None:
         self.folder.mkdir(parents=True)

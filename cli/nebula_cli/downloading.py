@@ -32,10 +32,12 @@ class OtherBytes(CliError):
 
 
 class Download:
-    """Fetches the original of one file."""
+    """Fetches the original of one file, or what `path` says: anything with a name, a size and a digest."""
 
-    def __init__(self, api: SignedIn, file: dict[str, Any]) -> None:
+    def __init__(self, api: SignedIn, file: dict[str, Any], path: str = "") -> None:
         self._api, self._file = api, file
+        self._path = path or f"/files/{file['id']}/content"
+        self.name = str(file["name"])
         self._size, self._sha256 = int(file["size_bytes"]), str(file["sha256"])
         self._etag = ""
 
@@ -114,11 +116,10 @@ class Download:
 
     def _pieces(self, have: int) -> Iterator[bytes]:
         """Yield the bytes from `have` on, as far as the connection holds."""
-        path = f"/files/{self._file['id']}/content"
         if have and not self._etag:
-            self._etag = self._api.request("HEAD", path).headers.get("ETag", "")
+            self._etag = self._api.request("HEAD", self._path).headers.get("ETag", "")
         headers = {"Range": f"bytes={have}-", "If-Range": self._etag} if have else {}
-        with self._api.stream(path, headers) as response:
+        with self._api.stream(self._path, headers) as response:
             if response.status not in {200, 206}:
                 answer = Answer(response.status, response.headers, response.read())
                 raise client.problem(answer, self._api.server)

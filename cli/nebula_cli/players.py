@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import webbrowser
+from dataclasses import dataclass
 from pathlib import Path
 
 from nebula_cli import output
@@ -29,13 +30,22 @@ def chosen(wanted: str) -> str:
     return wanted
 
 
-def play(player: str, url: str, *, title: str, start_s: float) -> None:
+@dataclass(frozen=True)
+class Captions:
+    """Addresses of subtitles; whether the first is shown at once."""
+
+    urls: tuple[str, ...] = ()
+    shows_first: bool = False
+
+
+def play(player: str, url: str, *, title: str, start_s: float, captions: Captions) -> None:
     """Show `url` in a player and wait until it ends. Raises CliError where it failed."""
     if player == "browser":
         if not webbrowser.open(url):
             raise CliError("No browser could be opened; print the address: --player none")
         return
-    command = arguments(player, _program(player) or player, url, title=title, start_s=start_s)
+    program = _program(player) or player
+    command = arguments(player, program, url, title=title, start_s=start_s, captions=captions)
     # Its own words go to stderr: stdout is for data.
     code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=2, check=False).returncode
     if code:
@@ -43,15 +53,22 @@ def play(player: str, url: str, *, title: str, start_s: float) -> None:
         raise CliError(f"{player} {ended}; try another player: --player mpv, vlc or browser")
 
 
-def arguments(player: str, program: str, url: str, *, title: str, start_s: float) -> list[str]:
+def arguments(
+    player: str, program: str, url: str, *, title: str, start_s: float, captions: Captions = Captions()
+) -> list[str]:
     """Return what a player is started with. The URL is a link: it needs no header, which VLC could not send."""
     shown = output.clean(title)
     if player == "vlc":
         start = [f"--start-time={start_s:g}"] if start_s else []
         # Without --play-and-exit VLC's window stays after the film, and so would the command.
-        return [program, *start, f"--meta-title={shown}", "--play-and-exit", "--", url]
+        # It shows the first of them, whatever else is said.
+        texts = [f"--input-slave={'#'.join(captions.urls)}"] if captions.urls and captions.shows_first else []
+        return [program, *start, *texts, f"--meta-title={shown}", "--play-and-exit", "--", url]
     start = [f"--start=+{start_s:g}"] if start_s else []
-    return [program, *start, f"--force-media-title={shown}", "--", url]
+    texts = [f"--sub-file={one}" for one in captions.urls]
+    # Else it shows what comes last.
+    texts += [f"--sid={1 if captions.shows_first else 'no'}"] if captions.urls else []
+    return [program, *start, *texts, f"--force-media-title={shown}", "--", url]
 
 
 def _program(name: str) -> str | None:

@@ -36,7 +36,7 @@ def progress(file: Mapping[str, Any]) -> float:
     """Return how far the film-making is (0..1): of the job that is furthest: one representation is enough."""
     if isinstance(file.get("progress"), (int, float)):
         return float(file["progress"])
-    live = [job for job in file.get("jobs") or [] if job.get("state") in LIVE and job.get("kind") != "probe"]
+    live = [job for job in file.get("jobs") or [] if job.get("state") in LIVE and job.get("kind") == "rendition"]
     return max((float(job.get("progress") or 0) for job in live), default=0.0)
 
 

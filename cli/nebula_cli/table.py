@@ -9,6 +9,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "playing": ("Watching", ("play", "link", "links")),
     "work": ("Work and the server", ("jobs", "job", "retry", "cancel", "status")),
     "power": ("The machines", ("power",)),
+    "operating": ("The server itself", ("deploy",)),
     "shell": ("The shell", ("completion",)),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import json
 import os
 import secrets
 import shutil
@@ -17,15 +18,16 @@ from nebula import config, up
 from nebula.auth.passwords import Passwords
 from nebula.auth.tokens import AccessTokens
 from nebula.config import Settings
-from nebula.db import migrate
+from nebula.db import migrate, nodes
 from nebula.db.database import Database
-from nebula.domain.states import Queue, Role
+from nebula.domain.states import OperationState, Queue, Role
 from nebula.errors import InvalidInput, NebulaError, NotFound, SettingsError, StoreUnavailable
 from nebula.messages import Messages
 from nebula.services.accounts import Accounts
 from nebula.services.checking import Checks
+from nebula.services.operations import Operations
 from nebula.storage.choose import open_storage
-from nebula.worker.app import create_worker
+from nebula.worker.app import create_encoders, create_worker
 
 DONE, FAILED, USAGE, UNREACHABLE, NOT_FOUND, INTERRUPTED = 0, 1, 2, 3, 5, 130
 
@@ -73,9 +75,11 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     add("up", _up, "Run gateway and workers until Ctrl-C.")
-    add("migrate", _migrate, "Bring the schema to this version.").add_argument(
+    how = add("migrate", _migrate, "Bring the schema to this version.").add_mutually_exclusive_group()
+    how.add_argument(
         "--status", action="store_true", help="only say where the schema stands; exit status 1 where it is not current"
     )
+    how.add_argument("--expand", action="store_true", help="only as far as the version before can still run on it")
     add("accounts", _list_accounts, "List the accounts, one a line.")
     create = add("create-account", _create_account, "Make an account.")
     create.add_argument("--role", choices=[role.value for role in Role], default=Role.MEMBER.value)
@@ -87,7 +91,14 @@ def _parser() -> argparse.ArgumentParser:
     for with_name in (create, reset, disable, enable):
         with_name.add_argument("name", metavar="NAME")
     add("check", _check, "Say whether everything that the server needs is there.")
+    add("encoder", _encoder, "Try the encoders, and say which one this machine makes films with.")
     add("sweep", _sweep, "Sweep once, now.")
+    add("nodes", _list_nodes, "List the machines that run workers, one a line, with version and when they were seen.")
+    operation = add("operation", _operation, "For the machine's deployer: note what it does.")
+    operation.add_argument("step", choices=["begin", "take", "end"])
+    operation.add_argument("subject", metavar="COMMIT|ID")
+    operation.add_argument("outcome", metavar="STATE", nargs="?", choices=["done", "failed"])
+    operation.add_argument("release", metavar="RELEASE", nargs="?")
     return parser
 
 
@@ -98,7 +109,8 @@ def _up(environ: Mapping[str, str], _arguments: argparse.Namespace) -> int:
 def _migrate(environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
     settings = config.load(environ)
     if not arguments.status:
-        print(f"The schema is at revision {migrate.upgrade(settings.database_url).current}.")
+        bring = migrate.expand if arguments.expand else migrate.upgrade
+        print(f"The schema is at revision {bring(settings.database_url).current}.")
         return DONE
     _require_database(settings)
     found = migrate.status(settings.database_url)
@@ -164,6 +176,14 @@ def _check(environ: Mapping[str, str], _arguments: argparse.Namespace) -> int:
     return DONE if is_well else FAILED
 
 
+def _encoder(environ: Mapping[str, str], _arguments: argparse.Namespace) -> int:
+    found = create_encoders(config.load(environ)).find_anew()
+    for reason in found.reasons:
+        print(reason, file=sys.stderr)
+    print(found.encoder)
+    return DONE
+
+
 def _sweep(environ: Mapping[str, str], _arguments: argparse.Namespace) -> int:
     settings = config.load(environ)
     _require_schema(settings)
@@ -173,17 +193,48 @@ def _sweep(environ: Mapping[str, str], _arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _list_nodes(environ: Mapping[str, str], _arguments: argparse.Namespace) -> int:
+    settings = config.load(environ)
+    with _database(settings) as database:
+        for node in database.read(nodes.all_nodes):
+            own = " (this one)" if node.name == settings.node_name else ""
+            print(f"{node.name} {node.version} {node.seen_at.isoformat(timespec='seconds')}{own}")
+    return DONE
+
+
+def _operation(environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
+    with _database(config.load(environ)) as database:
+        operations = Operations(database, spool=None)
+        if arguments.step == "begin":
+            print(operations.begin(arguments.subject).id)
+        elif arguments.step == "take":
+            print(json.dumps({"kind": operations.take(arguments.subject).kind}))
+        elif arguments.outcome is None:
+            raise InvalidInput("How did it end? nebula-server operation end ID done|failed [RELEASE]")
+        else:
+            state, message = OperationState(arguments.outcome), sys.stdin.read().strip()
+            operations.end(arguments.subject, state, message, arguments.release)
+    return DONE
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[Database]:
+    _require_database(settings)
+    database = Database(settings.database_url, threads=1)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
 @contextmanager
 def _accounts(environ: Mapping[str, str]) -> Iterator[Accounts]:
     settings = config.load(environ)
     _require_schema(settings)
-    database = Database(settings.database_url, threads=1)
-    try:
+    with _database(settings) as database:
         # No token is issued or read here, so that any key will do: SECRET_KEY may be out of this person's reach.
         tokens = AccessTokens([secrets.token_urlsafe(32)], minutes=1)
         yield Accounts(database, Passwords(), tokens, refresh_token_days=settings.refresh_token_days)
-    finally:
-        database.close()
 
 
 def _password(arguments: argparse.Namespace) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from nebula.errors import SettingsError
 
 MINIMUM_KEY_BYTES = 32  # RFC 7518 3.2: an HS256 key is at least as long as the hash
+ENCODERS = ("auto", "h264_qsv", "h264_vaapi", "libx264")
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,12 @@ def _node(text: str) -> str:
     return text
 
 
+def _encoder(text: str) -> str:
+    if text not in ENCODERS:
+        raise ValueError(f"takes {', '.join(ENCODERS)}")
+    return text
+
+
 @dataclass(frozen=True)
 class Settings:
     """Every setting, checked. Empty means "not set": the embedded store of that kind is used."""
@@ -118,8 +125,17 @@ class Settings:
     )
     power_interval_s: float = _row("NEBULA_POWER_INTERVAL", "seconds between two power readings", 5.0, _seconds)
     chunk_s: float = _row("NEBULA_CHUNK_SECONDS", "seconds of film in one encoded chunk, at least", 30.0, _seconds)
+    encoder: str = _row(
+        "NEBULA_ENCODER",
+        "encoder to try: h264_qsv, h264_vaapi, libx264, or auto: each, the best first; one that fails is libx264",
+        "auto",
+        _encoder,
+    )
     reserve_bytes: int = _row("NEBULA_RESERVE_BYTES", "disk kept free for the database", 1 << 30, _positive)
     sweep_interval_s: int = _row("NEBULA_SWEEP_INTERVAL", "seconds between two sweeps", 60, _positive)
+    spool_dir: Path | None = _row(
+        "NEBULA_SPOOL_DIR", "where the ids of requested operations go; unset: none can be asked for", None, Path
+    )
     owner: str = _row("NEBULA_OWNER", "name of the first account", "owner")
     owner_password_file: str = _row("NEBULA_OWNER_PASSWORD_FILE", "file with the first account's password", "")
 

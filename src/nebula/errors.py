@@ -163,6 +163,12 @@ class Incomplete(FfmpegFailed):
     code = "incomplete"
 
 
+class HardwareFailed(FfmpegFailed):
+    """A hardware encoder failed again at what it had failed at; software may be able to do it."""
+
+    code = "hardware_failed"
+
+
 class OtherFingerprint(FfmpegFailed):
     """A chunk's header is not that of the chunks that it is to be joined with: another encoder made it."""
 

@@ -29,9 +29,9 @@ VERSION = 1
 SOFTWARE = "libx264"
 
 
-def _planned(number: int, key: str = "k") -> PlannedChunk:
+def _planned(number: int) -> PlannedChunk:
     kind = ChunkKind.AUDIO if number == 0 else ChunkKind.VIDEO
-    return PlannedChunk(number, kind, "{}", f"{key}{number}", 0 if number == 0 else 100, 4.0)
+    return PlannedChunk(number, kind, "{}", 0 if number == 0 else 100, 4.0)
 
 
 class Films:
@@ -40,28 +40,28 @@ class Films:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def add(self, total: int = 4, **more: Any) -> str:
+    def add(self, total: int = 4, encoder: str | None = None, **more: Any) -> str:
         """Add a film's job and lay out its chunks: the sound, then the picture."""
         job_id = self.database.write(lambda tx: _job(tx, **more))
-        self.lay_out(total)
+        self.lay_out(total, encoder=encoder)
         return job_id
 
-    def lay_out(self, total: int = 4, key: str = "k", present: tuple[str, ...] = ()) -> bool:
-        planned = [_planned(number, key) for number in range(total)]
+    def lay_out(self, total: int = 4, fitting: tuple[str, ...] = (), encoder: str | None = None) -> bool:
+        planned = [_planned(number) for number in range(total)]
         claim = self.claim_job()
         assert claim.stage is JobStage.SPLIT
-        return self.database.write(lambda tx: chunk_layout.lay_out(tx, claim, planned, present, SOFTWARE))
+        return self.database.write(lambda tx: chunk_layout.lay_out(tx, claim, planned, fitting, encoder))
 
     def claim_job(self) -> Claim:
         claim = self.database.write(lambda tx: leases.claim_next(tx, Queue.QUICK, "q1", VERSION))
         assert claim is not None
         return claim
 
-    def claim(self, node: str = "n1") -> ChunkClaim | None:
-        return self.database.write(lambda tx: chunk_leases.claim_next(tx, node, VERSION))
+    def claim(self, node: str = "n1", encoder: str = SOFTWARE) -> ChunkClaim | None:
+        return self.database.write(lambda tx: chunk_leases.claim_next(tx, node, VERSION, encoder))
 
-    def claimed(self, node: str = "n1") -> ChunkClaim:
-        claim = self.claim(node)
+    def claimed(self, node: str = "n1", encoder: str = SOFTWARE) -> ChunkClaim:
+        claim = self.claim(node, encoder)
         assert claim is not None
         return claim
 
@@ -74,11 +74,12 @@ class Films:
                 tx,
                 claim,
                 object_key=key,
+                key=f"of {key}",
+                build=f"{encoder} 1",
                 size_bytes=10,
                 start_s=None,
                 encoder=encoder,
                 fingerprint=fingerprint,
-                software=SOFTWARE,
                 warning=None,
             )
 
@@ -347,19 +348,19 @@ def test_chunk_unlike_the_first_is_rejected_and_made_again(films: Films) -> None
 
 def test_rendition_starts_again_in_software_when_chunks_were_rejected_again(films: Films) -> None:
     job_id = films.add(5)
-    held = [films.claimed() for _ in range(5)]
+    held = [films.claimed(encoder="h264_qsv") for _ in range(5)]
     films.finish(held[0])
     assert films.finish(held[1], "a", "h264_qsv") is Outcome.DONE
     rejections = MAX_REJECTIONS - 1
     for claim in held[2 : 2 + rejections]:
-        assert films.finish(claim, "b") is Outcome.REJECTED
-    assert films.finish(held[2 + rejections], "b") is Outcome.RESTARTED
+        assert films.finish(claim, "b", "h264_qsv") is Outcome.REJECTED
+    assert films.finish(held[2 + rejections], "b", "h264_qsv") is Outcome.RESTARTED
     job = films.job()
     assert (job["encoder"], job["fingerprint"], job["restarts"], job["rejections"]) == (SOFTWARE, None, 1, 0)
     assert (job["chunks_done"], job["chunks_repeated"]) == (1, 0), "the sound stays"
     assert object_keys.chunk(job_id, 1, 1) in films.due()
     with pytest.raises(Superseded):
-        films.finish(held[4], "a")
+        films.finish(held[4], "a", "h264_qsv")
     assert films.claimed().encoder == SOFTWARE
 
 
@@ -405,22 +406,21 @@ def _after_cancel(films: Films, total: int = 4) -> list[str]:
 
 def test_retry_goes_on_with_the_chunks_that_are_there(films: Films) -> None:
     present = _after_cancel(films)
-    assert films.lay_out(4, present=tuple(present))
+    assert films.lay_out(4, tuple(present))
     assert films.doomed() == {}
     assert films.job()["chunks_done"] == 3
     assert films.claimed().number == 3
     assert films.claim() is None
 
 
-def test_retry_makes_anew_what_is_gone_what_is_due_and_what_is_planned_otherwise(films: Films) -> None:
+def test_retry_makes_anew_what_is_due_and_what_is_gone_or_does_not_fit(films: Films) -> None:
     present = _after_cancel(films, 5)
     films.sql(
         "UPDATE doomed_objects SET delete_after = $soon WHERE object_key = $key",
         soon=films.database.read(lambda tx: tx.after(60)),
         key=present[1],
     )
-    films.sql("UPDATE chunks SET key = 'other' WHERE number = 2")
-    assert films.lay_out(5, present=tuple(present[:3]))
+    assert films.lay_out(5, tuple(present[:2]))
     assert [chunk.number for chunk in films.stored()] == [0]
     claims = [films.claimed() for _ in range(4)]
     keys = {object_keys.chunk(claim.job_id, claim.number, claim.attempt) for claim in claims}
@@ -435,7 +435,7 @@ def test_retry_queues_the_join_at_once_when_every_chunk_is_there(films: Films) -
     films.database.write(lambda tx: leases.fail(tx, claim.job_id, claim.attempt, code="c", error="e", permanent=True))
     assert set(films.doomed()) == set(present)
     films.retry()
-    assert not films.lay_out(3, present=tuple(present))
+    assert not films.lay_out(3, tuple(present))
     assert films.claim_job().stage is JobStage.JOIN
     assert films.doomed() == {}
 
@@ -456,10 +456,10 @@ def test_late_split_does_not_lay_out_again_while_chunks_are_made(films: Films) -
     films.database.write(_job)
     claim = films.claim_job()
     lay_out = [_planned(0), _planned(1)]
-    films.database.write(lambda tx: chunk_layout.lay_out(tx, claim, lay_out, (), SOFTWARE))
+    films.database.write(lambda tx: chunk_layout.lay_out(tx, claim, lay_out, ()))
     held = films.claimed()
     with pytest.raises(Superseded):
-        films.database.write(lambda tx: chunk_layout.lay_out(tx, claim, lay_out, (), SOFTWARE))
+        films.database.write(lambda tx: chunk_layout.lay_out(tx, claim, lay_out, ()))
     assert films.database.read(lambda tx: chunk_leases.is_held(tx, held))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 
 import psycopg2
@@ -77,6 +78,23 @@ def test_write_is_lost_whole_when_the_connection_dies_in_the_middle(postgresql_u
     database.close()
 
 
+def test_read_whose_connection_dies_before_it_ends_says_that_the_database_is_away(postgresql_url: str) -> None:
+    """Pony finds out when it rolls back, and wraps what the driver says in a list of exceptions."""
+    database = Database(postgresql_url, threads=1)
+
+    def torn(tx: Tx) -> None:
+        ((pid, _),) = tx.select("SELECT pg_backend_pid(), 0")
+        killer = psycopg2.connect(postgresql_url)
+        with killer.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+        killer.close()
+
+    with pytest.raises(StoreUnavailable):
+        database.read(torn)
+    assert database.read(_names) == []
+    database.close()
+
+
 def test_write_works_again_after_the_server_ended_idle_connections(postgresql_url: str) -> None:
     database = Database(postgresql_url, threads=1)
     database.write(lambda tx: _account(tx, "one"))
@@ -98,3 +116,26 @@ def test_database_that_is_not_there_is_named(stores: object) -> None:
         database.check()
     assert raised.value.store == "database"
     database.close()
+
+
+def test_clock_is_read_by_one_that_waits_to_write_and_by_one_that_writes(database: Database) -> None:
+    """On SQLite the second waits for the first, which must not need anything that the second holds."""
+    is_writing, may_read = threading.Event(), threading.Event()
+    read = []
+
+    def write(tx: Tx) -> None:
+        tx.execute("DELETE FROM links WHERE id = 'none'")
+        is_writing.set()
+        may_read.wait(30)
+        read.append(tx.now)
+
+    works = (write, lambda tx: read.append(tx.now))
+    first, second = (threading.Thread(target=database.write, args=(work,), daemon=True) for work in works)
+    first.start()
+    assert is_writing.wait(30)
+    second.start()
+    second.join(0.5)  # on SQLite it is waiting by then
+    may_read.set()
+    for thread in (first, second):
+        thread.join(30)
+    assert len(read) == 2

@@ -16,7 +16,7 @@ from pony import orm
 
 from nebula.db import migrate
 from nebula.db.entities import define_entities
-from nebula.errors import SchemaTooNew
+from nebula.errors import Conflict, SchemaTooNew
 from tests.stores import Stores
 
 BROKEN = """
@@ -42,6 +42,25 @@ down_revision = "{head}"
 def upgrade() -> None:
     op.execute("CREATE TABLE slow (id text)")
     op.execute("SELECT pg_sleep(1)")
+"""
+ADDS = """
+from alembic import op
+
+revision = "{name}"
+down_revision = "{down}"
+
+def upgrade() -> None:
+    op.execute("CREATE TABLE added_{name} (id text)")
+"""
+CONTRACTS = """
+from alembic import op
+
+revision = "{name}"
+down_revision = "{down}"
+contracts = True
+
+def upgrade() -> None:
+    op.execute("DROP TABLE power_changes")
 """
 
 
@@ -138,6 +157,43 @@ def test_schema_of_a_later_version_is_refused_and_left_alone(empty: str, migrati
     assert migrate.status(empty) == migrate.SchemaStatus("9997", head, is_newer=True)
     with pytest.raises(SchemaTooNew, match="9997"):
         migrate.upgrade(empty)
+
+
+def test_expanding_stops_before_the_first_revision_that_contracts(empty: str, migrations: Path) -> None:
+    head = migrate.upgrade(empty).head
+    _add_named(migrations, ADDS, "a1", head)
+    _add_named(migrations, CONTRACTS, "a2", "a1")
+    assert migrate.expand(empty, migrations=migrations).current == "a1"
+    assert "power_changes" in _schema(empty)
+    assert migrate.expand(empty, migrations=migrations).current == "a1"
+    assert migrate.upgrade(empty, migrations=migrations).current == "a2"
+    assert "power_changes" not in _schema(empty)
+
+
+def test_expanding_goes_to_the_end_where_nothing_contracts(empty: str, migrations: Path) -> None:
+    head = migrate.upgrade(empty).head
+    _add_named(migrations, ADDS, "a1", head)
+    assert migrate.expand(empty, migrations=migrations).is_current
+
+
+def test_expanding_refuses_a_revision_that_adds_behind_one_that_contracts(empty: str, migrations: Path) -> None:
+    head = migrate.upgrade(empty).head
+    _add_named(migrations, CONTRACTS, "a1", head)
+    _add_named(migrations, ADDS, "a2", "a1")
+    with pytest.raises(Conflict, match="a1 contracts"):
+        migrate.expand(empty, migrations=migrations)
+    assert migrate.status(empty).current == head
+
+
+def test_expanding_leaves_the_schema_of_a_later_version_alone(empty: str, migrations: Path) -> None:
+    migrate.upgrade(empty)
+    _statement(empty, "UPDATE alembic_version SET version_num = '9997'")
+    assert migrate.expand(empty).is_newer
+
+
+def _add_named(migrations: Path, revision: str, name: str, down: str) -> None:
+    text = revision.replace("{name}", name).replace("{down}", down)
+    (migrations / "versions" / f"{name}.py").write_text(text)
 
 
 def _add(migrations: Path, revision: str, head: str) -> None:

@@ -12,10 +12,11 @@ import pytest
 from nebula.config import Settings
 from nebula.db import chunk_leases, jobs, leases
 from nebula.domain.states import FileState, JobState, PlanAction, Queue
-from nebula.errors import Incomplete, MediaError
+from nebula.errors import FfmpegFailed, Incomplete, MediaError
 from nebula.media import chunking, pieces, verify
 from nebula.services import attempt
 from nebula.services.library import Library
+from nebula.services.throttling import Pace
 from nebula.services.transcoding import Transcoding
 from tests.films import Bench, Clips
 
@@ -122,8 +123,10 @@ def test_film_is_made_in_chunks_by_its_three_steps(bench: Cutting, clips: Clips)
 
 
 def test_only_what_was_in_flight_is_made_again_after_a_death_and_the_film_is_the_same(
-    bench: Cutting, clips: Clips
+    bench: Cutting, clips: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Several threads of x264 share its bits by who is ready first: the same pictures, not the same bytes.
+    monkeypatch.setattr(Pace, "threads", lambda pace: 1)
     unharmed = bench.laid_out(clips)
     bench.encode()
     assert bench.run()
@@ -327,3 +330,40 @@ def test_lower_rungs_come_after_every_films_first(bench: Cutting, clips: Clips) 
     bench.encode()
     sizes = {rendition["rung"]: (rendition["width"], rendition["height"]) for rendition in bench.renditions(first)}
     assert sizes == {"source": (1280, 720), "480p": (852, 480)}
+
+
+@EMBEDDED
+def test_web_ready_original_plays_at_once_and_gets_its_lower_rungs_later(bench: Cutting, clips: Clips) -> None:
+    content_id = bench.store(clips["large.mp4"])
+    assert bench.run()
+    content = bench.content(content_id)
+    assert (content["state"], content["web_ready"]) == (FileState.READY, True)
+    probed, lower = bench.jobs(content_id)
+    assert (probed["plan"], lower["rung"], lower["plan"]) == (PlanAction.NOTHING, "480p", PlanAction.ENCODE)
+    assert lower["priority"] >= jobs.LOWER_PRIORITY
+    assert bench.run()
+    assert bench.encode() >= 2
+    assert bench.run()
+    (rendition,) = bench.renditions(content_id)
+    assert (rendition["rung"], rendition["width"], rendition["height"]) == ("480p", 852, 480)
+    assert rendition["audio_codec"] == "aac"
+    content = bench.content(content_id)
+    assert (content["state"], content["web_ready"]) == (FileState.READY, True)
+
+
+@EMBEDDED
+def test_original_that_plays_still_does_when_its_lower_rung_failed(
+    bench: Cutting, clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content_id = bench.store(clips["large.mp4"])
+    assert bench.run()
+    assert bench.run()
+    bench.sql("UPDATE chunks SET failures = 99")
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise FfmpegFailed("ffmpeg ended with status 1.", log="")
+
+    monkeypatch.setattr(chunking, "make_chunk", fail)
+    bench.encode()
+    assert bench.film_job(content_id)["state"] == JobState.FAILED
+    assert bench.content(content_id)["state"] == FileState.READY

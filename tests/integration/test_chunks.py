@@ -136,10 +136,23 @@ def test_chunk_is_incomplete_when_ffmpeg_lied_and_exited_0(lie, clips: Clips, tm
     assert not caught.value.permanent
 
 
+@pytest.mark.parametrize("lie", ["drops pictures", "ends early", "begins late"])
+def test_chunk_that_lacks_what_its_source_shows_is_never_taken(lie, clips: Clips, tmp_path, stand_in):
+    film = Film(clips.path("long_closed_gop"), tmp_path, stand_in(LIES[lie][0]))
+    film.make_chunk(film.chunks[1])
+    with pytest.raises(FfmpegFailed, match="of the 48 pictures that the source shows"):
+        film.verify_chunk(film.chunks[1], accept_short=True, source=str(film.path))
+
+
 def test_chunk_of_a_damaged_source_is_taken_with_a_warning(clips: Clips, tmp_path, stand_in):
     film = Film(clips.path("long_closed_gop"), tmp_path, stand_in("arguments[-1:-1] = ['-t', '1.5']"))
     film.make_chunk(film.chunks[1])
-    verified = film.verify_chunk(film.chunks[1], accept_short=True)
+    damaged = tmp_path / "damaged.mp4"
+    data = bytearray(film.path.read_bytes())
+    begin = data.index(b"mdat")
+    data[begin + len(data) // 3 : begin + len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
+    damaged.write_bytes(data)
+    verified = film.verify_chunk(film.chunks[1], accept_short=True, source=str(damaged))
     assert verified.frames == 36
     assert "36 pictures, not 48" in (verified.warning or "")
 
@@ -204,6 +217,8 @@ def test_sound_is_incomplete_when_ffmpeg_lied_and_exited_0(lie, clips: Clips, tm
     film.make_sound()
     with pytest.raises(Incomplete, match=shortfall):
         film.verify_sound()
+    with pytest.raises(FfmpegFailed, match="its source, which is not damaged"):
+        film.verify_sound(accept_short=True)
 
 
 JOIN_LIES = {

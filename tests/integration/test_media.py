@@ -275,6 +275,8 @@ def test_film_is_incomplete_when_ffmpeg_lost_some_and_exits_0(lie, clips: Clips,
     with pytest.raises(Incomplete, match=shortfall) as caught:
         work.verify()
     assert not caught.value.permanent
+    with pytest.raises(FfmpegFailed, match="its source, which is not damaged"):
+        work.verify(accept_short=True)
 
 
 def test_film_is_refused_when_it_is_not_web_ready(clips: Clips, target, stand_in):

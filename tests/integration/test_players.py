@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from nebula_cli import players
+from nebula_cli.players import Captions
 from tests.gateway import RunningGateway
 from tests.people import People
 from tests.shelf import Shelf
@@ -23,6 +25,7 @@ LENGTH_S = 60
 PLACES_S = [0, 30, 54]
 NEAR_S = 6  # a seek may land on the key frame before
 LIMIT_S = 90
+VTT = b"WEBVTT\n\n00:00:00.000 --> 00:01:00.000\nHello\n"
 # Luma 16 at the first picture, 235 at the last.
 BRIGHTER = f"geq=lum='16+219*T/{LENGTH_S}':cb=128:cr=128"
 
@@ -48,12 +51,12 @@ def links(people: People, gateway: RunningGateway, shelf: Shelf, film: dict[str,
     file = shelf.put(people.owner.account_id, "film.mkv", film["original"].read_bytes())
     shelf.add_rendition(file, film["rendition"].read_bytes(), rung="source", height=90)
     qualities = {"original": "original", "rendition": "auto"}
-    return {which: _link(gateway, file.id, quality) for which, quality in qualities.items()}
+    return {which: _link(gateway, file.id, quality=quality) for which, quality in qualities.items()}
 
 
-def _link(gateway: RunningGateway, file_id: str, quality: str) -> str:
+def _link(gateway: RunningGateway, file_id: str, **wanted: str) -> str:
     headers = gateway.signed_in("owner") | {"Content-Type": "application/json"}
-    body = json.dumps({"quality": quality})
+    body = json.dumps(wanted)
     answer = json.load(gateway.request("POST", f"/api/v1/files/{file_id}/links", headers, body))
     return str(answer["url"])
 
@@ -67,6 +70,42 @@ def test_a_player_plays_and_seeks(links: dict[str, str], player: str, which: str
     for place_s in PLACES_S:
         seen_s = {"mpv": _seen_by_mpv, "vlc": _seen_by_vlc}[player](links[which], place_s)
         assert place_s - NEAR_S <= seen_s <= place_s + NEAR_S, f"asked for {place_s} s, saw {seen_s:.1f} s"
+
+
+@pytest.mark.players
+@pytest.mark.parametrize("player", ["mpv", "vlc"])
+def test_a_player_shows_the_first_subtitles_that_it_is_given(
+    people: People, gateway: RunningGateway, shelf: Shelf, film: dict[str, Path], player: str
+) -> None:
+    """Started as `nebula play` does: a made film, and subtitles by links of their own."""
+    if shutil.which(player) is None:
+        pytest.skip(f"{player} is not installed here")
+    file = shelf.put(people.owner.account_id, "film #2.mkv", film["original"].read_bytes())
+    shelf.add_rendition(file, film["rendition"].read_bytes(), rung="source", height=90)
+    texts = [shelf.add_subtitles(file, VTT, number=number, language=one) for number, one in enumerate(("ger", "eng"))]
+    urls = tuple(_link(gateway, file.id, subtitles_id=one.id) for one in texts)
+    told = {"title": "film", "start_s": 0.0, "captions": Captions(urls, shows_first=True)}
+    argv = players.arguments(player, player, _link(gateway, file.id, quality="auto"), **told)
+    said = {"mpv": _said_by_mpv, "vlc": _said_by_vlc}[player](argv)
+    assert re.search(SHOWN[player], said), said[-4000:]
+    assert "2.en.vtt" in said
+
+
+# The first of the two is the one that is shown, and it was read as what it is.
+SHOWN = {
+    "mpv": r"(\(\+\)|●) +Subs +--sid=1 .*2\.de\.vtt' \(webvtt",
+    "vlc": r"spu-es slave: \S+film%20%232\.de\.vtt \(forced: 1\)[\s\S]*using spu decoder module \"webvtt\"",
+}
+
+
+def _said_by_mpv(argv: list[str]) -> str:
+    quiet = ["--no-config", "--vo=null", "--ao=null", "--frames=2"]
+    return _run([argv[0], *quiet, *argv[1:]])
+
+
+def _said_by_vlc(argv: list[str]) -> str:
+    quiet = ["-I", "dummy", "--no-dbus", "--vout=dummy", "--aout=dummy", "-vv", "--run-time=2"]
+    return _run([*_as_nobody(), argv[0], *quiet, *argv[1:], "vlc://quit"])
 
 
 def _seen_by_mpv(url: str, place_s: int) -> float:
@@ -110,4 +149,4 @@ def _place(folder: Path) -> float:
 def _run(argv: list[str]) -> str:
     ran = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S, errors="replace")
     assert ran.returncode == 0, f"{argv[0]} ended with {ran.returncode}: {ran.stderr[-2000:]}"
-    return ran.stdout
+    return ran.stdout + ran.stderr

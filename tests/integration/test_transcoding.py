@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from nebula.config import Settings
 from nebula.db import files, jobs, leases, nodes
 from nebula.domain.states import FileState, JobState, PlanAction, Queue
 from nebula.errors import Incomplete, ObjectNotFound, StoreUnavailable
-from nebula.media import film, verify
+from nebula.media import film, probe, verify
 from nebula.services import attempt
 from nebula.services.library import Library
 from tests.films import Bench, Clips
@@ -139,6 +141,34 @@ def test_film_is_made_again_from_a_copy_when_it_is_not_all_of_its_source(
     job = bench.film_job(content_id)
     assert (job["state"], job["warning"]) == (JobState.DONE, None)
     assert Path(sources[1]).is_relative_to(bench.settings.scratch_dir)
+
+
+def test_original_that_was_probed_while_its_store_cut_it_off_turns_out_to_be_web_ready(
+    bench: Bench, clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = probe.probe
+    probed: list[str] = []
+
+    def cut_first(source: str, **options: Any) -> Any:
+        facts = real(source, **options)
+        probed.append(source)
+        return replace(facts, reaches_s=1.0, duration_s=2.0) if len(probed) == 1 and facts is not None else facts
+
+    monkeypatch.setattr(probe, "probe", cut_first)
+    content_id = bench.store(clips["ready.mp4"])
+    assert bench.run()
+    assert (bench.content(content_id)["state"], bench.film_job(content_id)["plan"]) == (
+        FileState.PROCESSING,
+        PlanAction.REMUX,
+    )
+    assert bench.run()
+    content, job = bench.content(content_id), bench.film_job(content_id)
+    assert (content["state"], content["web_ready"]) == (FileState.READY, True)
+    assert (job["state"], job["plan"], job["error"], job["warning"]) == (JobState.DONE, PlanAction.NOTHING, None, None)
+    assert json.loads(job["plan_reasons"]) == ["it is web-ready as it is"]
+    assert json.loads(content["facts"])["reaches_s"] == pytest.approx(2, abs=0.2)
+    assert bench.renditions(content_id) == []
+    assert bench.keys("renditions/") == []
 
 
 def _claim_film(bench: Bench, clips: Clips, clip: str, queue: Queue) -> tuple[str, threading.Thread]:

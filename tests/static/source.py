@@ -36,8 +36,9 @@ class Module:
 
 @cache
 def modules(package: str) -> tuple[Module, ...]:
-    """Return the modules of `nebula`, `nebula_cli` or `tests`."""
-    base = {"nebula": ROOT / "src", "nebula_cli": ROOT / "cli", "tests": ROOT}[package]
+    """Return the modules of `nebula`, `nebula_cli`, `nebula_deploy` or `tests`."""
+    deployer = ROOT / "roles/gitops/files"
+    base = {"nebula": ROOT / "src", "nebula_cli": ROOT / "cli", "nebula_deploy": deployer, "tests": ROOT}[package]
     return tuple(_module(path, base) for path in sorted((base / package).rglob("*.py")))
 
 

@@ -71,6 +71,18 @@ def test_client_imports_nothing_of_the_server_and_two_libraries() -> None:
     assert found == []
 
 
+def test_deployer_stands_on_the_systems_python_alone() -> None:
+    """Root runs it: nothing that was pushed, and no package of others, is on its path."""
+    found = [
+        f"{module.shown}:{line} imports {name}"
+        for module in modules("nebula_deploy")
+        for name, line, _ in module.imports()
+        if name.split(".")[0] not in {"nebula_deploy", *sys.stdlib_module_names}
+    ]
+    assert modules("nebula_deploy")
+    assert found == []
+
+
 def test_server_imports_no_module_inside_a_function() -> None:
     found = [
         f"{module.shown}:{line} imports {name}"

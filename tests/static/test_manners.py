@@ -85,4 +85,4 @@ def test_secret_settings_are_kept_out_of_what_is_printed() -> None:
 
 
 def _own() -> tuple[Module, ...]:
-    return (*modules("nebula"), *modules("nebula_cli"))
+    return (*modules("nebula"), *modules("nebula_cli"), *modules("nebula_deploy"))

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 UNITS = sorted((ROOT / "systemd").iterdir())
 # systemd-analyze's exposure, 0 (none) to 10: at most so much. What sets up the network itself (firewall, tailscaled) is
 # root and has none.
-BUDGETS = {"nebula-api": 1.2, "nebula-quick": 1.6, "nebula-worker": 1.6, "minio": 3.0}
+BUDGETS = {"nebula-api": 1.2, "nebula-quick": 1.6, "nebula-worker": 1.6, "minio": 3.0, "nebula-operations": 3.3}
 NEBULA = ["nebula-api", "nebula-quick", "nebula-worker"]
 STORES = ["postgresql.service", "redis-server.service", "minio.service"]
 WORKER_SECRETS = {"DATABASE_URL", "REDIS_URL", "S3_SECRET_KEY"}
@@ -81,7 +81,8 @@ def test_systemd_finds_nothing_wrong_with_the_unit(unit: Path, tmp_path: Path) -
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_every_block_of_a_unit_begins_with_what_it_is_for(unit: Path) -> None:
     blocks = unit.read_text().strip().split("\n\n")
-    unsaid = [block for block in blocks if not block.startswith(("#", "[Unit]", "[Install]", "[Service]", "[Socket]"))]
+    sections = ("[Unit]", "[Install]", "[Service]", "[Socket]", "[Path]")
+    unsaid = [block for block in blocks if not block.startswith(("#", *sections))]
     assert unsaid == []
 
 
@@ -127,10 +128,21 @@ def test_stores_are_waited_for_and_not_required(name: str) -> None:
     assert not set(STORES) & set(required)
 
 
-@pytest.mark.parametrize("name", BUDGETS)
+@pytest.mark.parametrize("name", [*NEBULA, "minio"])
 def test_service_is_started_again_however_often_it_dies(name: str) -> None:
     found = service(name)
     assert (found["Restart"], found["StartLimitIntervalSec"]) == (["always"], ["0"])
+
+
+def test_spool_is_watched_and_one_run_of_it_is_as_good_as_the_next() -> None:
+    watched = directives(ROOT / "systemd" / "nebula-operations.path")
+    assert watched["DirectoryNotEmpty"] == ["/var/spool/nebula/pushes", "/var/spool/nebula/requests"]
+    carried = service("nebula-operations")
+    assert (carried["Type"], carried["StartLimitIntervalSec"], carried["TimeoutStartSec"]) == (
+        ["oneshot"],
+        ["0"],
+        ["infinity"],
+    )
 
 
 def test_gateway_is_never_reloaded() -> None:

@@ -14,6 +14,7 @@ def node(**more: Any) -> dict[str, Any]:
     """Return a node's power as the API shows it."""
     return {
         "node": "laptop",
+        "encoder": "h264_qsv",
         "throttle": "pause",
         "reasons": ["on battery at 40 %"],
         "on_mains": False,
@@ -40,7 +41,17 @@ def test_power_shows_reading_decision_reason_and_history(cli: Cli, recording: Re
     out = cli("power").out
     for words in ("laptop", "on battery, 40 %", "61 °C", "pause, since", "because:     on battery at 40 %", "12:34"):
         assert words in out
+    assert "encoder:     h264_qsv" in out
     assert out.index("on battery at 49 %") < out.index("on mains")
+
+
+def test_job_shows_its_encoder_and_that_hardware_failed_at_it(cli: Cli, recording: Recording) -> None:
+    found = job(encoder="libx264", restarts=1, rejections=0, chunks_total=4, chunks_done=2, chunks_repeated=0)
+    holds(recording)
+    recording.answers[f"GET {V1}/jobs"] = {"items": [found], "next_cursor": None}
+    recording.answers[f"GET {V1}/jobs/{found['id']}"] = found
+    out = cli("job", str(found["id"])).out
+    assert "encoder:     libx264, begun again 1 time in software" in out
 
 
 def test_power_of_a_machine_without_a_battery_is_said_plainly(cli: Cli, recording: Recording) -> None:

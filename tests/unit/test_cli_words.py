@@ -74,6 +74,7 @@ COMMANDS: dict[str, list[str]] = {
     "cancel": ["a"],
     "status": [],
     "power": [],
+    "deploy": ["status"],
     "completion": ["bash"],
 }
 NAMING = [name for name, given_words in COMMANDS.items() if given_words]

@@ -10,7 +10,7 @@ import pytest
 from nebula.domain import plan
 from nebula.domain.chunks import Chunk
 from nebula.domain.media import MediaFacts
-from nebula.media import arguments, film
+from nebula.media import arguments, encoders, film
 from nebula.media.progress import ProgressReader
 from nebula.media.source import input_arguments, shown
 from nebula.media.tools import Tools
@@ -92,7 +92,7 @@ def test_wide_colours_without_hdr_are_converted_but_not_tone_mapped():
     [(1280, 720, 30, "3.1"), (1920, 1080, 30, "4.1"), (1920, 1080, 60, "4.2"), (1080, 1920, 120, "5.1")],
 )
 def test_level_follows_size_and_rate(width, height, rate, level):
-    assert arguments.level(width, height, rate) == level
+    assert encoders.level(width, height, rate) == level
 
 
 def test_no_command_is_made_for_a_plan_without_a_film():

@@ -192,6 +192,14 @@ def test_pixel_aspect_goes_into_the_width_and_rotation_swaps_the_sides():
     assert (turned.width, turned.height) == (720, 1280)
 
 
+def test_mp4_that_begins_late_does_not_break_off():
+    """Its length is counted from zero, as Matroska's is, not from where its first picture is shown."""
+    late = replace(WEB_READY, start_s=1.4, duration_s=WEB_READY.duration_s + 1.4, reaches_s=WEB_READY.reaches_s + 1.4)
+    assert plan.damage(late) is None
+    assert decided(late).web_ready
+    assert plan.damage(replace(late, reaches_s=late.reaches_s / 2)) is not None
+
+
 def test_slow_motion_becomes_60_frames_when_its_rate_is_beyond_the_level():
     assert decided(with_video(codec="hevc", frame_rate=240.0)).frame_rate == 60.0
     assert decided(with_video(codec="hevc", frame_rate=120.0)).frame_rate is None

@@ -9,7 +9,7 @@ import pytest
 from nebula.domain import rungs
 from nebula.domain.media import AudioStream, MediaFacts, PacketFacts, VideoStream
 from nebula.domain.plan import Plan, decide
-from nebula.domain.states import PlanAction
+from nebula.domain.states import FileState, PlanAction
 
 PACKETS = PacketFacts(count=250, starts_s=0.0, last_s=9.96, ends_s=10.0, key_interval_s=1.0)
 SOUND = AudioStream(1, "aac", "LC", 2, 48000, packets=replace(PACKETS, count=469))
@@ -19,6 +19,17 @@ def _plan(width: int, height: int, codec: str = "mpeg2video", **more: object) ->
     video = VideoStream(0, codec, width, height, frame_rate=25.0, packets=PACKETS, **more)  # type: ignore[arg-type]
     facts = MediaFacts("matroska,webm", size_bytes=1, duration_s=10.0, reaches_s=10.0, video=(video,), audio=(SOUND,))
     return decide(facts, name="film.mkv", media_type="video/x-matroska")
+
+
+def _web_ready(width: int, height: int) -> Plan:
+    video = VideoStream(
+        0, "h264", width, height, frame_rate=25.0, packets=PACKETS,
+        profile="High", level=51, tag="avc1", pixel_format="yuv420p",
+    )  # fmt: skip
+    facts = MediaFacts(
+        "mov,mp4,m4a,3gp,3g2,mj2", "isom", 1, 10.0, reaches_s=10.0, video=(video,), audio=(SOUND,), index_first=True
+    )
+    return decide(facts, name="film.mp4", media_type="video/mp4")
 
 
 @pytest.mark.parametrize(
@@ -49,6 +60,34 @@ def test_film_that_is_only_copied_is_encoded_for_its_lower_rungs() -> None:
     assert plan.action is PlanAction.REMUX
     assert [lower.action for lower in rungs.lower(plan)] == [PlanAction.ENCODE, PlanAction.ENCODE]
     assert not rungs.lower(plan)[0].encodes_audio
+
+
+def test_copied_film_above_1080p_has_a_1080p_rung_too() -> None:
+    plan = _plan(3840, 2160, "h264", profile="High", level=51, pixel_format="yuv420p")
+    assert (plan.action, plan.rung) == (PlanAction.REMUX, "source")
+    assert [lower.rung for lower in rungs.lower(plan)] == ["1080p", "720p", "480p"]
+
+
+@pytest.mark.parametrize(
+    ("size", "below"),
+    [((3840, 2160), ["1080p", "720p", "480p"]), ((1920, 1080), ["720p", "480p"]), ((852, 480), [])],
+)
+def test_web_ready_original_has_the_rungs_below_its_size(size: tuple[int, int], below: list[str]) -> None:
+    plan = _web_ready(*size)
+    assert (plan.action, plan.state) == (PlanAction.NOTHING, FileState.READY)
+    found = rungs.lower(plan)
+    assert [lower.rung for lower in found] == below
+    assert {(lower.action, lower.state, lower.audio) for lower in found} <= {
+        (PlanAction.ENCODE, FileState.PROCESSING, (SOUND,))
+    }
+    assert [rungs.at(plan, lower.rung) for lower in found] == list(found)
+    assert rungs.at(plan, None) == rungs.at(plan, "source") == plan
+
+
+def test_what_no_film_can_be_made_of_has_no_rungs() -> None:
+    plan = decide(None, name="film.mkv", media_type="")
+    assert rungs.lower(plan) == ()
+    assert rungs.at(plan, "480p") == plan
 
 
 def test_picture_is_put_right_in_lower_rungs_too() -> None:

@@ -23,7 +23,7 @@ class Scripted:
         self.begun = 0
         self._lock = threading.Lock()
 
-    def begin(self, queue: Queue) -> None:
+    def begin(self, queue: Queue, stop: threading.Event) -> None:
         if self.begin_errors:
             raise self.begin_errors.pop()
         self.begun += 1

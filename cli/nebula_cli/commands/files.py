@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from nebula_cli import formats, lookup, output, shapes
+from nebula_cli import formats, lookup, output, shapes, subtitles
 from nebula_cli.errors import CliError, Refused
 from nebula_cli.signed_in import PAGE, SignedIn
 from nebula_cli.words import command
@@ -50,7 +50,7 @@ def info(name: str, *, json: bool = False) -> None:
         return
     for title, value in _facts(found):
         output.data(f"{title + ':':<12} {output.clean(value)}")
-    for line in [*_renditions(found), *_jobs(found)]:
+    for line in [*_renditions(found), *_subtitles(found), *_jobs(found)]:
         output.data(line)
 
 
@@ -184,6 +184,11 @@ def _renditions(file: dict[str, Any]) -> list[str]:
         for made in file.get("renditions") or []
     ]
     return ["", *output.table(("RENDITION", "PICTURE", "SIZE", "ID"), rows)] if rows else []
+
+
+def _subtitles(file: dict[str, Any]) -> list[str]:
+    rows = subtitles.rows(file)
+    return ["", *output.table(subtitles.TITLES, rows)] if rows else []
 
 
 def _jobs(file: dict[str, Any]) -> list[str]:

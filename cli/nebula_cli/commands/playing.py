@@ -6,16 +6,21 @@ from typing import Any
 from urllib.parse import urljoin
 
 from nebula_cli import formats, lookup, output, players, shapes
+from nebula_cli import subtitles as captions
 from nebula_cli.errors import UsageError
 from nebula_cli.signed_in import SignedIn
 from nebula_cli.words import command
 
 # A film of three hours, with a night in between.
 PLAY_LIFE_S = 24 * 3600
+# Each is a link to be made: a film from a stream has forty.
+MOST_SUBTITLES = 12
 
 
 @command
-def play(name: str, *, player: str = "auto", quality: str = "auto", start: str = "", why: bool = False) -> None:
+def play(
+    name: str, *, player: str = "auto", quality: str = "auto", start: str = "", subtitles: str = "", why: bool = False
+) -> None:
     """Play a film: VLC, else mpv, else print its address.
 
     Plays what was made for playing everywhere where it is ready, else the original.
@@ -24,6 +29,7 @@ def play(name: str, *, player: str = "auto", quality: str = "auto", start: str =
     --player vlc|mpv|browser|none  use this player; none prints the address
     --quality auto|original|1080p|...  play this representation
     --start 12:30  begin there: 12:30, 1:02:03 or seconds
+    --subtitles LANGUAGE|none  show these subtitles (a title or an id will do, too), or none
     --why  say which representation is played, and why
     """
     start_s = formats.start_s(start) if start else 0.0
@@ -33,10 +39,13 @@ def play(name: str, *, player: str = "auto", quality: str = "auto", start: str =
     link = _made(api, file, quality, PLAY_LIFE_S)
     for reason in _reasons(file, link, quality) if why else _warnings(file, link, quality):
         output.say(reason)
+    found = _captions(api, file, link, subtitles, using)
     if using == "none":
         _print_address(link, wanted=player)
+        for url in found.urls:
+            output.data(url)
         return
-    players.play(using, link["url"], title=file["name"], start_s=start_s)
+    players.play(using, link["url"], title=file["name"], start_s=start_s, captions=found)
 
 
 @command
@@ -100,6 +109,30 @@ def _made(api: SignedIn, file: dict[str, Any], quality: str, life_s: int | None)
     made = api.send("POST", f"/files/{file['id']}/links", wanted)
     made["url"] = urljoin(f"{api.server.url}/", str(made["url"]))
     return made
+
+
+def _captions(api: SignedIn, file: dict[str, Any], link: dict[str, Any], wanted: str, using: str) -> players.Captions:
+    """Return links to the subtitles that a player gets beside a made film; an original has its own in it."""
+    if wanted == captions.NONE:
+        return players.Captions()
+    if not link.get("rendition_id"):
+        if wanted:
+            output.say("The original is played, with its own subtitles in it: choose them in the player.")
+        return players.Captions()
+    found, shows_first = captions.handed(file, wanted)
+    if using == "browser" or (using == "none" and not wanted):
+        return players.Captions()
+    if using == "vlc" and found and not shows_first:
+        output.say(f"There are subtitles ({captions.languages(file)}); to have them: --subtitles LANGUAGE")
+        return players.Captions()
+    most = 1 if using == "none" else MOST_SUBTITLES
+    return players.Captions(tuple(_linked(api, file, one) for one in found[:most]), shows_first)
+
+
+def _linked(api: SignedIn, file: dict[str, Any], found: dict[str, Any]) -> str:
+    wanted = {"subtitles_id": found["id"], "expires_s": PLAY_LIFE_S}
+    made = api.send("POST", f"/files/{file['id']}/links", wanted)
+    return urljoin(f"{api.server.url}/", str(made["url"]))
 
 
 def _print_address(link: dict[str, Any], *, wanted: str) -> None:

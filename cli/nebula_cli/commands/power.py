@@ -53,6 +53,7 @@ def _facts(node: dict[str, Any]) -> list[tuple[str, str]]:
         ("node", output.clean(str(node.get("node", "")))),
         ("power", _supply(node)),
         ("heat", f"{node['temperature_c']:.0f} °C" if node.get("temperature_c") is not None else "unknown"),
+        ("encoder", output.clean(str(node.get("encoder") or ""))),
         ("watching", str(node["viewers"]) if node.get("viewers") else ""),
         ("throttle", f"{output.painted(throttle, shapes.STATE_COLOURS.get(throttle, ''))}, since {since}"),
         ("means", MEANINGS.get(throttle, "")),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nebula_cli import downloading, lookup, output
+from nebula_cli import subtitles as captions
 from nebula_cli.downloading import Download
 from nebula_cli.errors import CliError, Interrupted, SignInAgain, Unreachable, UsageError
 from nebula_cli.signed_in import SignedIn
@@ -43,25 +46,34 @@ def upload(*paths: str, to: str = "", private: bool = False, json: bool = False)
 
 
 @command
-def download(name: str, *, to: str = "") -> None:
+def download(name: str, *, to: str = "", subtitles: str = "") -> None:
     """Fetch a file as it was brought, into this directory or where --to says.
 
     A download that was broken off goes on where it stopped (in NAME.part). Nothing that is there is overwritten.
     NAME is a file's name, a unique part of it, or its id.
 
     --to PATH  write to this path or into this directory; - is stdout
+    --subtitles LANGUAGE  fetch these subtitles of a film instead (WebVTT); a title or an id will do, too
     """
     api = SignedIn()
     file = lookup.file_anywhere(api, name)
+    option = f" --subtitles {output.typed(subtitles)}" if subtitles else ""
+    fetching = _subtitles(api, file, subtitles) if subtitles else Download(api, file)
     if to == "-":
-        Download(api, file).to_stdout()
+        fetching.to_stdout()
         return
-    target = downloading.target_path(file["name"], to)
+    target = downloading.target_path(fetching.name, to)
     try:
-        fetched = Download(api, file).to_path(target)
+        fetched = fetching.to_path(target)
     except KeyboardInterrupt:
-        raise Interrupted(f"stopped; to go on, type it again: nebula download {output.typed(name)}") from None
+        raise Interrupted(f"stopped; to go on, type it again: nebula download {output.typed(name)}{option}") from None
     output.say(f"{output.typed(str(target))} {'is here and checked.' if fetched else 'was here already.'}")
+
+
+def _subtitles(api: SignedIn, file: dict[str, Any], wanted: str) -> Download:
+    found = captions.one(file, wanted)
+    path = f"/files/{file['id']}/subtitles/{found['id']}/content"
+    return Download(api, found | {"name": captions.file_name(file, found)}, path)
 
 
 def _uploaded(api: SignedIn, source: Source, folder: str, private: bool) -> Outcome:

@@ -129,6 +129,7 @@ def _facts(found: dict[str, Any], names: following.Names) -> list[tuple[str, str
         ("node", str(found.get("node") or "")),
         ("attempt", str(found.get("attempt") or "")),
         ("chunks", chunks + repeated),
+        ("encoder", str(found.get("encoder") or "") + _restarts(found)),
         ("created", formats.local_time(found.get("created_at"))),
         ("started", formats.local_time(found.get("started_at"))),
         ("finished", formats.local_time(found.get("finished_at"))),
@@ -141,6 +142,11 @@ def _facts(found: dict[str, Any], names: following.Names) -> list[tuple[str, str
     if found.get("state") in {"failed", "cancelled"}:
         facts.append(("try again", f"nebula retry {lookup.short_id(found)}"))
     return [(title, value) for title, value in facts if value]
+
+
+def _restarts(found: dict[str, Any]) -> str:
+    count = found.get("restarts") or 0
+    return f", begun again {count} time{'s' if count > 1 else ''} in software" if count else ""
 
 
 def _condition(found: dict[str, Any]) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from nebula.api.delivery import Delivery
 from nebula.api.gates import Gates
 from nebula.api.openapi import Description
 from nebula.api.requests import JsonBodies, StorableIds
-from nebula.api.resources import accounts, content, files, health, jobs, links, power, status, uploads
+from nebula.api.resources import accounts, content, files, health, jobs, links, operations, power, status, uploads
 from nebula.api.viewers import Viewers
 from nebula.auth.passwords import Passwords
 from nebula.auth.tokens import AccessTokens
@@ -25,6 +25,7 @@ from nebula.services.accounts import Accounts
 from nebula.services.jobs import Jobs
 from nebula.services.library import Library
 from nebula.services.links import Links
+from nebula.services.operations import Operations
 from nebula.services.playback import Playback
 from nebula.services.status import Status
 from nebula.services.uploads import Uploads
@@ -103,6 +104,10 @@ def create_app(settings: Settings | None = None) -> Gateway:
             f"{V1}/files/{{file_id}}/renditions/{{rendition_id}}/content",
             content.RenditionContent(playback, delivery),
         ),
+        (
+            f"{V1}/files/{{file_id}}/subtitles/{{subtitles_id}}/content",
+            content.SubtitlesContent(playback, delivery),
+        ),
         (f"{V1}/files/{{file_id}}/stream", content.Stream(playback, V1)),
         (f"{V1}/files/{{file_id}}/links", links.FileLinks(shared, bodies)),
         (f"{V1}/links", every_link := links.AllLinks(shared)),
@@ -118,6 +123,7 @@ def create_app(settings: Settings | None = None) -> Gateway:
         (f"{V1}/status", status.Status(machine, gates)),
         (f"{V1}/nodes", status.Nodes(machine)),
         (f"{V1}/power", power.Power(machine)),
+        (f"{V1}/operations", operations.Operations(Operations(database, settings.spool_dir), bodies)),
     ]
     app = Gateway(
         [watching.close, delivery.close, arrivals.close, messages.close, machine.close, database.close],

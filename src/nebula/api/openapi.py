@@ -103,6 +103,7 @@ OPERATIONS: list[Operation] = [
     ),
     *_content(f"{V1}/files/{{file_id}}/content", "The original's bytes"),
     *_content(f"{V1}/files/{{file_id}}/renditions/{{rendition_id}}/content", "A rendition's bytes"),
+    *_content(f"{V1}/files/{{file_id}}/subtitles/{{subtitles_id}}/content", "Subtitles, as WebVTT"),
     *[
         Operation(
             method,
@@ -118,7 +119,7 @@ OPERATIONS: list[Operation] = [
         f"{V1}/files/{{file_id}}/links",
         "An opaque URL for any player",
         {201: ref("Link")},
-        body=some(expires_s=WHOLE, quality=TEXT),
+        body=some(expires_s=WHOLE, quality=TEXT, subtitles_id=ID),
     ),
     Operation("get", f"{V1}/links", "Links that are alive", {200: listing("Link"), 304: None}),
     Operation("delete", f"{V1}/links/{{link_id}}", "Revoke a link", {204: None}),
@@ -165,6 +166,19 @@ OPERATIONS: list[Operation] = [
     Operation("get", f"{V1}/nodes", "Worker nodes (owner)", {200: listing("Node"), 304: None}),
     Operation(
         "get", f"{V1}/power", "Power of each node, what its encoder may do, why", {200: listing("Power"), 304: None}
+    ),
+    Operation(
+        "get",
+        f"{V1}/operations",
+        "Backups, rollbacks and deploys, the newest first (owner)",
+        {200: listing("Operation"), 304: None},
+    ),
+    Operation(
+        "post",
+        f"{V1}/operations",
+        "Ask the machine for a backup or a rollback (owner)",
+        {202: ref("Operation")},
+        body=closed(kind=enum(states.OperationKind)),
     ),
 ]
 

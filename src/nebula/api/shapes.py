@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nebula.domain.listing import FileDetails
-from nebula.domain.records import Job, Node, PowerChange, Rendition
+from nebula.domain.records import Job, Node, Operation, PowerChange, Rendition, Subtitles
+from nebula.domain.subtitles import language_tag
 from nebula.domain.throttle import Decision, PowerReading
 from nebula.services.status import PowerOfNode
 
@@ -17,7 +18,7 @@ def time_json(moment: datetime | None) -> str | None:
 
 
 def file_json(details: FileDetails) -> dict[str, Any]:
-    """Return a file with its renditions and jobs."""
+    """Return a file with its renditions, subtitles and jobs."""
     file, content = details.file, details.file.content
     return {
         "id": file.id,
@@ -35,6 +36,7 @@ def file_json(details: FileDetails) -> dict[str, Any]:
         "height": content.height,
         "web_ready": content.web_ready,
         "renditions": [rendition_json(rendition) for rendition in details.renditions],
+        "subtitles": [subtitles_json(one) for one in details.subtitles],
         "jobs": [job_json(job) for job in details.jobs],
     }
 
@@ -56,6 +58,21 @@ def rendition_json(rendition: Rendition) -> dict[str, Any]:
     }
 
 
+def subtitles_json(found: Subtitles) -> dict[str, Any]:
+    """Return one of a file's subtitles; `language` is a tag of BCP 47."""
+    return {
+        "id": found.id,
+        "language": language_tag(found.language),
+        "title": found.title,
+        "default": found.is_default,
+        "forced": found.is_forced,
+        "hearing_impaired": found.is_for_hearing_impaired,
+        "size_bytes": found.size_bytes,
+        "sha256": found.sha256,
+        "cues": found.cues,
+    }
+
+
 def job_json(job: Job) -> dict[str, Any]:
     """Return one job; `log` is the tail of ffmpeg's stderr."""
     return {
@@ -72,6 +89,9 @@ def job_json(job: Job) -> dict[str, Any]:
         "chunks_total": job.chunks_total,
         "chunks_done": job.chunks_done,
         "chunks_repeated": job.chunks_repeated,
+        "encoder": job.encoder,
+        "restarts": job.restarts,
+        "rejections": job.rejections,
         "plan": job.plan,
         "plan_reasons": list(job.plan_reasons),
         "rung": job.rung,
@@ -110,6 +130,7 @@ def power_json(found: PowerOfNode) -> dict[str, Any]:
         raise ValueError("the node has no reading")
     return {
         "node": found.node.name,
+        "encoder": found.node.encoder,
         **_decision_json(power.decision, power.reading),
         "since": time_json(power.since),
         "read_at": time_json(power.read_at),
@@ -117,6 +138,22 @@ def power_json(found: PowerOfNode) -> dict[str, Any]:
         "viewers": found.node.viewers,
         "paused_s": round(power.paused_s, 1),
         "history": None if found.history is None else [_change_json(change) for change in found.history],
+    }
+
+
+def operation_json(operation: Operation) -> dict[str, Any]:
+    """Return one operation."""
+    return {
+        "id": operation.id,
+        "kind": operation.kind,
+        "state": operation.state,
+        "asked_by": operation.asked_by,
+        "commit": operation.commit_id,
+        "release": operation.release,
+        "message": operation.message,
+        "created_at": time_json(operation.created_at),
+        "started_at": time_json(operation.started_at),
+        "finished_at": time_json(operation.finished_at),
     }
 
 

@@ -7,20 +7,24 @@ from typing import Any
 
 from nebula.db import chunks, files, leases
 from nebula.db.database import Tx
+from nebula.domain.encoders import SOFTWARE
 from nebula.domain.records import Claim, PlannedChunk
 from nebula.domain.states import ChunkKind, ChunkState, JobStage, Queue
 
 DUE_SOON_S = 600  # a doomed object that is due within this may be on its way out already
 
 
-def lay_out(tx: Tx, claim: Claim, planned: Collection[PlannedChunk], present: Collection[str], software: str) -> bool:
+def lay_out(
+    tx: Tx, claim: Claim, planned: Collection[PlannedChunk], fitting: Collection[str], encoder: str | None = None
+) -> bool:
     """Make the rows of a job's chunks; say whether any is left to do. Raises Superseded.
 
-    What an earlier run of the job finished is taken where its key fits and its object is `present`.
+    What an earlier run of the job finished is taken where its object is one of the `fitting`. `encoder` binds the film
+    to a family from the start; without one, and without a chunk that is taken, whoever begins chooses.
     """
     leases.move_on(tx, claim, JobStage.CHUNKS, Queue.ENCODE)
     earlier = {row.number: row for row in tx.e.Chunk.select(lambda chunk: chunk.job.id == claim.job_id)}
-    kept = {chunk.number for chunk in planned if _fits(tx, chunk, earlier.get(chunk.number), present)}
+    kept = {chunk.number for chunk in planned if _fits(tx, earlier.get(chunk.number), fitting)}
     # New rows count on from the highest attempt: a key that was ever used is never used again.
     attempt = max((row.attempt for row in earlier.values()), default=0)
     for number, row in earlier.items():
@@ -37,16 +41,17 @@ def lay_out(tx: Tx, claim: Claim, planned: Collection[PlannedChunk], present: Co
     if not any(chunk.number in kept and chunk.kind is ChunkKind.VIDEO for chunk in planned):
         tx.execute(
             "UPDATE jobs SET fingerprint = NULL, rejections = 0,"
-            " encoder = CASE WHEN restarts > 0 THEN $software ELSE NULL END WHERE id = $id",
-            software=software,
+            " encoder = CASE WHEN restarts > 0 THEN $software ELSE $encoder END WHERE id = $id",
+            software=SOFTWARE,
+            encoder=encoder,
             id=claim.job_id,
         )
     chunks.show(tx, claim.job_id)
     return not chunks.join_if_done(tx, claim.job_id)
 
 
-def _fits(tx: Tx, chunk: PlannedChunk, row: Any, present: Collection[str]) -> bool:
-    if row is None or row.state != ChunkState.DONE or row.key != chunk.key or row.object_key not in present:
+def _fits(tx: Tx, row: Any, fitting: Collection[str]) -> bool:
+    if row is None or row.state != ChunkState.DONE or row.object_key not in fitting:
         return False
     doomed = tx.e.DoomedObject.get(object_key=row.object_key)
     return doomed is None or bool(doomed.delete_after > tx.after(DUE_SOON_S))
@@ -58,7 +63,6 @@ def _add(tx: Tx, job_id: str, chunk: PlannedChunk, attempt: int) -> None:
         number=chunk.number,
         kind=chunk.kind,
         plan=chunk.plan,
-        key=chunk.key,
         state=ChunkState.QUEUED,
         frames=chunk.frames,
         duration_s=chunk.duration_s,

@@ -1,7 +1,7 @@
 """What workers do to a chunk: claim it, keep its lease, end it; the last one done queues the join.
 
 As with jobs (leases.py) a claim raises the chunk's attempt number, and every later statement is a compare-and-set on
-it. The rendition is bound to the encoder and the extradata of its first chunk: one that differs could not be joined.
+it. All spans of a rendition's picture come from one family of encoders (chunk_families.py).
 """
 
 from __future__ import annotations
@@ -10,16 +10,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from nebula.db import chunks, files, leases
+from nebula.db import chunk_families, chunks, files, leases
 from nebula.db.database import Tx
 from nebula.domain import object_keys
-from nebula.domain.limits import (
-    LEASE_S,
-    MAX_FAILURES,
-    MAX_INTERRUPTIONS,
-    MAX_REJECTIONS,
-    MAX_RESTARTS,
-)
+from nebula.domain.encoders import SOFTWARE
+from nebula.domain.limits import LEASE_S, MAX_FAILURES, MAX_INTERRUPTIONS, MAX_REJECTIONS
 from nebula.domain.records import ChunkClaim
 from nebula.domain.states import ChunkKind, ChunkState
 from nebula.errors import Superseded
@@ -42,26 +37,36 @@ class Outcome(StrEnum):
     FAILED = "failed"  # even those did not
 
 
-def first_priority(tx: Tx, plan_version: int) -> int | None:
-    """Return the priority of the job whose chunk is the next; None where none waits."""
-    sql = f"SELECT j.priority, j.created_at {WAITING} AND j.plan_version = $version ORDER BY j.priority LIMIT 1"
-    found = tx.select(sql, version=plan_version, now=tx.now)
+def first_priority(tx: Tx, plan_version: int, encoder: str) -> int | None:
+    """Return the priority of the job whose chunk is the next for this encoder; None where none waits."""
+    sql = f"SELECT j.priority, j.created_at {WAITING} {chunk_families.MAKEABLE} ORDER BY j.priority LIMIT 1"
+    found = tx.select(sql, version=plan_version, now=tx.now, software=SOFTWARE, own=encoder)
     return found[0][0] if found else None
 
 
-def claim_next(tx: Tx, node: str, plan_version: int) -> ChunkClaim | None:
-    """Take the first waiting chunk: of the oldest job of the highest priority, in order; None where none waits."""
+def claim_next(tx: Tx, node: str, plan_version: int, encoder: str = SOFTWARE) -> ChunkClaim | None:
+    """Take the first waiting chunk: of the oldest job of the highest priority, in order; None where none waits.
+
+    `encoder` is the node's own family. It is taken for films that are bound to none yet, and left out are those that
+    are bound to another piece of hardware.
+    """
     for _ in range(leases.CLAIM_TRIES):
         waiting = tx.select(
-            f"SELECT c.job_id, c.number, c.attempt {WAITING} AND j.plan_version = $version"
+            f"SELECT c.job_id, c.number, c.attempt, c.kind {WAITING} {chunk_families.MAKEABLE}"
             " ORDER BY j.priority, j.created_at, j.id, c.number LIMIT 1",
             version=plan_version,
             now=tx.now,
+            software=SOFTWARE,
+            own=encoder,
         )
         if not waiting:
             return None
-        job_id, number, attempt = waiting[0]
-        if chunks.hold(tx, job_id) and _take(tx, job_id, number, attempt, node):
+        job_id, number, attempt, kind = waiting[0]
+        if not chunks.hold(tx, job_id):
+            continue
+        if kind == ChunkKind.VIDEO and not chunk_families.bind(tx, job_id, encoder):
+            continue  # another node was quicker
+        if _take(tx, job_id, number, attempt, node):
             chunks.show(tx, job_id)
             return _claim(tx.e.Chunk[job_id, number])
     return None
@@ -140,14 +145,17 @@ def finish(
     claim: ChunkClaim,
     *,
     object_key: str,
+    key: str,
+    build: str,
     size_bytes: int,
     start_s: float | None,
     encoder: str,
     fingerprint: str,
-    software: str,
     warning: str | None,
 ) -> Outcome:
     """End a chunk as done, its object spared; the last one queues the join. Raises Superseded, changing nothing.
+
+    `key` names what is in it, `build` what made it: a later run of the job takes it where the two still fit.
 
     A span of the picture whose extradata are not those of the first is rejected and doomed; MAX_REJECTIONS of them
     start the rendition again.
@@ -156,10 +164,13 @@ def finish(
         raise Superseded("The job was cancelled, or it failed.")
     done = tx.execute(
         "UPDATE chunks SET state = 'done', lease_until = NULL, speed = NULL, node = NULL, frames_done = frames,"
-        " object_key = $key, size_bytes = $size, start_s = $start, fingerprint = $print, warning = $warning"
+        " object_key = $object, key = $key, build = $build, size_bytes = $size, start_s = $start,"
+        " fingerprint = $print, warning = $warning"
         f" WHERE {HELD}"
         " RETURNING number, attempt",
-        key=object_key,
+        object=object_key,
+        key=key,
+        build=build,
         size=size_bytes,
         start=start_s,
         print=fingerprint,
@@ -167,31 +178,17 @@ def finish(
         **_ids(claim),
     )
     _check(done)
-    if claim.kind is ChunkKind.VIDEO and not _bound(tx, claim.job_id, encoder, fingerprint):
-        return _reject(tx, claim, object_key, software)
+    if claim.kind is ChunkKind.VIDEO and not chunk_families.bind_header(tx, claim.job_id, encoder, fingerprint):
+        return _reject(tx, claim, object_key)
     files.spare(tx, object_key)
     chunks.show(tx, claim.job_id)
     return Outcome.LAST if chunks.join_if_done(tx, claim.job_id) else Outcome.DONE
 
 
-def _bound(tx: Tx, job_id: str, encoder: str, fingerprint: str) -> bool:
-    """Bind the rendition to these, or say whether it is bound to the same."""
-    return bool(
-        tx.execute(
-            "UPDATE jobs SET encoder = COALESCE(encoder, $encoder), fingerprint = $print WHERE id = $id"
-            " AND (fingerprint IS NULL OR fingerprint = $print) AND (encoder IS NULL OR encoder = $encoder)"
-            " RETURNING id, attempt",
-            encoder=encoder,
-            print=fingerprint,
-            id=job_id,
-        )
-    )
-
-
-def _reject(tx: Tx, claim: ChunkClaim, object_key: str, software: str) -> Outcome:
+def _reject(tx: Tx, claim: ChunkClaim, object_key: str) -> Outcome:
     files.doom(tx, object_key)
     rejected = "UPDATE jobs SET rejections = rejections + 1 WHERE id = $id RETURNING rejections, restarts"
-    rejections, restarts = tx.execute(rejected, id=claim.job_id)[0]
+    rejections, _ = tx.execute(rejected, id=claim.job_id)[0]
     tx.execute(
         f"UPDATE chunks SET {chunks.BLANK} WHERE job_id = $job AND number = $number",
         job=claim.job_id,
@@ -200,31 +197,17 @@ def _reject(tx: Tx, claim: ChunkClaim, object_key: str, software: str) -> Outcom
     if rejections < MAX_REJECTIONS:
         chunks.show(tx, claim.job_id)
         return Outcome.REJECTED
-    if restarts >= MAX_RESTARTS:
-        error = "The nodes encode this film so differently that its chunks cannot be joined."
-        leases.give_up(tx, claim.job_id, code="chunks_differ", error=error)
-        return Outcome.FAILED
-    restart(tx, claim.job_id, software)
-    return Outcome.RESTARTED
+    error = "The nodes encode this film so differently that its chunks cannot be joined."
+    is_restarted = chunk_families.restart_or_give_up(tx, claim.job_id, code="chunks_differ", error=error)
+    return Outcome.RESTARTED if is_restarted else Outcome.FAILED
 
 
-def restart(tx: Tx, job_id: str, encoder: str) -> None:
-    """Make every span of the picture again, with this encoder; counted apart from what is repeated after a death."""
-    for row in tx.select(
-        "SELECT object_key, number FROM chunks WHERE job_id = $id AND kind = 'video' AND object_key IS NOT NULL",
-        id=job_id,
-    ):
-        files.doom(tx, row[0])
-    tx.execute(
-        f"UPDATE chunks SET {chunks.BLANK}, attempt = attempt + 1 WHERE job_id = $id AND kind = 'video'", id=job_id
-    )
-    tx.execute(
-        "UPDATE jobs SET encoder = $encoder, fingerprint = NULL, rejections = 0, restarts = restarts + 1"
-        " WHERE id = $id",
-        encoder=encoder,
-        id=job_id,
-    )
-    chunks.show(tx, job_id)
+def fail_hardware(tx: Tx, claim: ChunkClaim, *, error: str) -> Outcome:
+    """Have a film made again in software: hardware failed at a chunk of it. Raises Superseded."""
+    if not chunks.hold(tx, claim.job_id) or not is_held(tx, claim):
+        raise Superseded("Another attempt owns this chunk, or its job was cancelled.")
+    is_restarted = chunk_families.restart_or_give_up(tx, claim.job_id, code="hardware_failed", error=error)
+    return Outcome.RESTARTED if is_restarted else Outcome.FAILED
 
 
 def fail(

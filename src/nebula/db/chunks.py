@@ -18,7 +18,10 @@ NEEDED = (  # what is stored of the chunks of jobs that go on
     "SELECT chunks.object_key, chunks.number FROM chunks JOIN jobs ON jobs.id = chunks.job_id"
     " WHERE chunks.state = 'done' AND jobs.state IN ('queued', 'running', 'paused')"
 )
-BLANK = f"state = 'queued', {FREE}, object_key = NULL, size_bytes = NULL, fingerprint = NULL, warning = NULL"
+BLANK = (
+    f"state = 'queued', {FREE}, object_key = NULL, key = NULL, build = NULL, size_bytes = NULL, fingerprint = NULL,"
+    " warning = NULL"
+)
 LIVE = "stage = 'chunks' AND state IN ('queued', 'running', 'paused')"
 
 
@@ -95,7 +98,7 @@ def join_if_done(tx: Tx, job_id: str) -> bool:
 def stored(tx: Tx, job_id: str) -> list[StoredChunk]:
     """Return a job's chunks that are done, in order."""
     rows = tx.select(
-        "SELECT number, kind, plan, object_key, size_bytes, start_s, warning FROM chunks"
+        "SELECT number, kind, plan, object_key, size_bytes, start_s, warning, key, build FROM chunks"
         " WHERE job_id = $id AND state = 'done' ORDER BY number",
         id=job_id,
     )

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -39,11 +38,19 @@ class Tx:
 
     def __init__(self, database: orm.Database, entities: SimpleNamespace) -> None:
         self._database = database
+        self._now: datetime | None = None
         self.e = entities
 
-    @cached_property
+    @property
     def now(self) -> datetime:
         """The database's clock, naive UTC, read once in a transaction."""
+        # By hand: before Python 3.12 functools.cached_property has one lock for all transactions. A thread that waits
+        # for SQLite's with that in its hands, and one that has SQLite's and waits for that, wait for ever.
+        if self._now is None:
+            self._now = self._read_clock()
+        return self._now
+
+    def _read_clock(self) -> datetime:
         if self._database.provider_name == "sqlite":
             return datetime.fromisoformat(self.select("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now'), 0")[0][0])
         moment: datetime = self.select("SELECT clock_timestamp() AT TIME ZONE 'UTC', 0")[0][0]
@@ -183,9 +190,10 @@ def _configure_sqlite(_database: orm.Database, connection: sqlite3.Connection) -
 
 
 def _root(error: BaseException) -> BaseException:
-    """Dig out the driver's exception: Pony wraps it once, twice (while saving), or in a list (while committing)."""
+    """Dig out the driver's exception: Pony wraps it once, twice (while saving), or in a list (while it ends)."""
+    endings = (orm.core.CommitException, orm.core.PartialCommitException, orm.core.RollbackException)
     while True:
-        if isinstance(error, orm.core.CommitException) and error.exceptions:
+        if isinstance(error, endings) and error.exceptions:
             inner = error.exceptions[0][1]
         else:
             inner = getattr(error, "original_exc", None)

@@ -101,6 +101,7 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         created_at = orm.Required(datetime)
         files = orm.Set("File")
         renditions = orm.Set("Rendition")
+        subtitles = orm.Set("Subtitles")
         jobs = orm.Set("Job")
         orm.composite_key(account, sha256)
 
@@ -201,7 +202,8 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         number = orm.Required(int)
         kind = text()
         plan = text()
-        key = text()
+        key = maybe_text()
+        build = maybe_text()
         state = text()
         frames = orm.Required(int)
         duration_s = orm.Required(float)
@@ -242,6 +244,27 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         links = orm.Set("Link")
         orm.composite_key(content, rung)
 
+    class Subtitles(database.Entity):  # type: ignore[misc]
+        """One stream of text of a source, as a WebVTT object; `number` is the stream's."""
+
+        _table_ = "subtitles"
+        id = key()
+        content = orm.Required(Content, column="content_id")
+        number = orm.Required(int)
+        codec = text()
+        language = maybe_text()
+        title = maybe_text()
+        is_default = orm.Required(bool)
+        is_forced = orm.Required(bool)
+        is_for_hearing_impaired = orm.Required(bool)
+        object_key = text(unique=True)
+        size_bytes = size()
+        sha256 = text()
+        cues = orm.Required(int)
+        created_at = orm.Required(datetime)
+        links = orm.Set("Link")
+        orm.composite_key(content, number)
+
     class Link(database.Entity):  # type: ignore[misc]
         """`digest` is the SHA-256 of the token, which is stored nowhere."""
 
@@ -251,6 +274,7 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         account_id = text(index="links_by_account")
         file = orm.Required(File, column="file_id", index="links_by_file")
         rendition = orm.Optional(Rendition, column="rendition_id", index="links_by_rendition")
+        subtitles = orm.Optional(Subtitles, column="subtitles_id", index="links_by_subtitles")
         quality = text()
         created_at = orm.Required(datetime)
         expires_at = orm.Required(datetime)
@@ -259,7 +283,7 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
     class DoomedObject(database.Entity):  # type: ignore[misc]
         """An object that may exist and that nothing may need: written before the object, kept until it is gone.
 
-        The sweep deletes what is due and not named by a content or a rendition, and nothing else in the store.
+        The sweep deletes what is due and not named by a content or what was made of it, and nothing else in the store.
         """
 
         _table_ = "doomed_objects"
@@ -295,6 +319,21 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         temperature_c = orm.Optional(float)
         orm.composite_index(node, at)
 
+    class Operation(database.Entity):  # type: ignore[misc]
+        """A backup, a rollback or a deploy: asked for here, carried out by the machine."""
+
+        _table_ = "operations"
+        id = key()
+        kind = text()
+        state = text()
+        asked_by = text()
+        commit_id = maybe_text()
+        release = maybe_text()
+        message = maybe_text()
+        created_at = orm.Required(datetime, index="operations_by_time")
+        started_at = orm.Optional(datetime)
+        finished_at = orm.Optional(datetime)
+
     return SimpleNamespace(
         Account=Account,
         Session=Session,
@@ -307,8 +346,10 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         Job=Job,
         Chunk=Chunk,
         Rendition=Rendition,
+        Subtitles=Subtitles,
         Link=Link,
         DoomedObject=DoomedObject,
         Node=Node,
         PowerChange=PowerChange,
+        Operation=Operation,
     )

@@ -164,6 +164,8 @@ def purge(tx: Tx, file_id: str) -> None:
         doom(tx, content.object_key)
         for rendition in list(content.renditions):
             doom(tx, rendition.object_key)
+        for subtitles in list(content.subtitles):
+            doom(tx, subtitles.object_key)
         content.delete()
         tx.flush()
 
@@ -191,11 +193,12 @@ def forget_doomed(tx: Tx, object_key: str) -> None:
 
 
 def due_objects(tx: Tx, limit: int = 100) -> list[str]:
-    """Return the keys of doomed objects that are due and that no content, rendition or living chunk names."""
+    """Return the keys of doomed objects that are due and that no row needs: a content, what was made of it, a chunk."""
     rows = tx.select(
         "SELECT object_key, delete_after FROM doomed_objects AS doomed WHERE delete_after <= $now"
         " AND NOT EXISTS (SELECT 1 FROM contents WHERE contents.object_key = doomed.object_key)"
         " AND NOT EXISTS (SELECT 1 FROM renditions WHERE renditions.object_key = doomed.object_key)"
+        " AND NOT EXISTS (SELECT 1 FROM subtitles WHERE subtitles.object_key = doomed.object_key)"
         f" AND NOT EXISTS ({chunks.NEEDED} AND chunks.object_key = doomed.object_key)"
         f" ORDER BY delete_after LIMIT {int(limit)}",
         now=tx.now,

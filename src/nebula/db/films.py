@@ -8,7 +8,7 @@ from typing import Any
 
 from nebula.db import chunks, files, jobs, leases
 from nebula.db.database import Tx
-from nebula.domain import rungs
+from nebula.domain import rungs, subtitles
 from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
 from nebula.domain.records import Claim
@@ -41,7 +41,22 @@ def record_probe(
         content.facts = facts.to_json()
         _describe(content, facts)
     tx.flush()
+    if facts is not None and facts.subtitles and (plan.makes_film or plan.web_ready):
+        _queue_subtitles(tx, content, facts)
     return _queue_films(tx, content, plan, in_chunks)
+
+
+def record_web_ready(tx: Tx, claim: Claim, facts: MediaFacts, plan: Plan) -> None:
+    """End the job of a film whose original plays everywhere as it is, which its probe could not see.
+
+    Raises Superseded, and changes nothing.
+    """
+    leases.finish(tx, claim.job_id, claim.attempt)
+    _keep_plan(tx, claim.job_id, plan)
+    content = tx.e.Content[claim.content.id]
+    content.set(state=FileState.READY, web_ready=True, facts=facts.to_json())
+    _describe(content, facts)
+    tx.flush()
 
 
 def publish_rendition(
@@ -119,23 +134,32 @@ def _begins(plan: Plan, in_chunks: bool) -> tuple[Queue, JobStage]:
 
 
 def _queue_films(tx: Tx, content: Any, plan: Plan, in_chunks: bool) -> Queue | None:
-    if not plan.makes_film:
-        return None
-    queue, stage = _begins(plan, in_chunks)
-    row = jobs.add(tx, content, JobKind.RENDITION, queue, stage=stage, rung=plan.rung)
-    _keep_plan(tx, row.id, plan)
-    for place, lower in enumerate(rungs.lower(plan)):
-        _queue_lower(tx, content, lower, place, in_chunks)
-    return queue
+    """Queue the film's job, and those of its lower rungs; return the queue of the first."""
+    queues = []
+    if plan.makes_film:
+        queue, stage = _begins(plan, in_chunks)
+        row = jobs.add(tx, content, JobKind.RENDITION, queue, stage=stage, rung=plan.rung)
+        _keep_plan(tx, row.id, plan)
+        queues.append(queue)
+    queues += [_queue_lower(tx, content, one, place, in_chunks) for place, one in enumerate(rungs.lower(plan))]
+    return queues[0] if queues else None
 
 
-def _queue_lower(tx: Tx, content: Any, plan: Plan, place: int, in_chunks: bool) -> None:
+def _queue_lower(tx: Tx, content: Any, plan: Plan, place: int, in_chunks: bool) -> Queue:
     queue, stage = _begins(plan, in_chunks)
     row = jobs.add(
         tx, content, JobKind.RENDITION, queue, stage=stage, rung=plan.rung, priority=jobs.LOWER_PRIORITY + place
     )
     row.created_at = tx.after((place + 1) / 1000)  # lists show it after the first
     _keep_plan(tx, row.id, plan)
+    return queue
+
+
+def _queue_subtitles(tx: Tx, content: Any, facts: MediaFacts) -> None:
+    row = jobs.add(tx, content, JobKind.SUBTITLES, Queue.QUICK)
+    row.created_at = tx.after((len(rungs.LOWER_RUNGS) + 1) / 1000)  # lists show it after the film
+    row.plan_reasons = json.dumps(subtitles.decide(facts).reasons)
+    tx.flush()
 
 
 def _keep_plan(tx: Tx, job_id: str, plan: Plan) -> None:

@@ -21,7 +21,7 @@ from nebula.domain.states import (
 )
 from nebula.errors import Conflict
 
-PRIORITIES = {JobKind.PROBE: 0, JobKind.RENDITION: 10}
+PRIORITIES = {JobKind.PROBE: 0, JobKind.RENDITION: 10, JobKind.SUBTITLES: 30}
 LOWER_PRIORITY = 20  # of the rungs below a film's first, and on
 CANCELLABLE = frozenset(state for state, targets in JOB_MOVES.items() if JobState.CANCELLED in targets)
 ENDED_TO_QUEUED = (
@@ -58,6 +58,9 @@ def job_record(row: Any, file_id: str | None) -> Job:
         chunks_total=row.chunks_total,
         chunks_done=row.chunks_done,
         chunks_repeated=row.chunks_repeated,
+        encoder=row.encoder,
+        rejections=row.rejections,
+        restarts=row.restarts,
         created_at=aware(row.created_at),
         started_at=aware(row.started_at),
         finished_at=aware(row.finished_at),
@@ -135,7 +138,7 @@ def _requeue(tx: Tx, row: Any) -> bool:
     row.set(error_code=None, error=None, warning=None, log=None, finished_at=None, not_before=None, chunks_done=0)
     if row.stage != JobStage.WHOLE:  # what is done of it is found again when it is laid out
         row.set(stage=JobStage.SPLIT, queue=Queue.QUICK)
-    if row.content.state != FileState.READY:
+    if row.kind != JobKind.SUBTITLES and row.content.state != FileState.READY:
         row.content.state = FileState.PROCESSING
     tx.flush()
     return True
@@ -148,7 +151,7 @@ def _cancel(tx: Tx, row: Any) -> bool:
     row.set(paused_reason=None)
     tx.flush()
     chunks.end(tx, row.id)
-    if row.content.state == FileState.PROCESSING:
+    if row.kind != JobKind.SUBTITLES and row.content.state == FileState.PROCESSING:
         row.content.state = FileState.STORED
     tx.flush()
     return True

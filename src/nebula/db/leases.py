@@ -20,6 +20,7 @@ from nebula.errors import Superseded
 CLAIM_TRIES = 100  # each lost race means that another worker got a job
 RETRY_AFTER_S = 10  # doubled by each failure
 HELD = "id = $id AND attempt = $attempt AND stage <> 'chunks' AND state IN ('running', 'paused')"
+BUSY = "stage <> 'chunks' AND state IN ('running', 'paused')"
 WAITS = "state = 'queued' AND stage <> 'chunks' AND (not_before IS NULL OR not_before <= $now)"
 ENDED = "lease_until = NULL, speed = NULL, eta_s = NULL, paused_reason = NULL"
 AGAIN = "progress = CASE WHEN stage = 'join' THEN progress ELSE 0 END"  # the chunks are all done, whoever joins them
@@ -67,6 +68,12 @@ def _take(tx: Tx, job_id: str, attempt: int, node: str) -> bool:
     return bool(taken)
 
 
+def runs(tx: Tx, queue: Queue, node: str) -> bool:
+    """Say whether a node does a job of the queue now."""
+    sql = f"SELECT id, attempt FROM jobs WHERE node = $node AND queue = $queue AND {BUSY} LIMIT 1"
+    return bool(tx.select(sql, node=node, queue=queue.value))
+
+
 def heartbeat(
     tx: Tx,
     job_id: str,
@@ -105,6 +112,17 @@ def note(tx: Tx, job_id: str, attempt: int, *, command: str | None, log: str | N
         attempt=attempt,
         command=command,
         log=log,
+    )
+
+
+def note_encoder(tx: Tx, job_id: str, attempt: int, encoder: str, *, is_restart: bool = False) -> None:
+    """Keep what a film is encoded with in one piece, and that it was begun with something else before."""
+    tx.execute(
+        f"UPDATE jobs SET encoder = $encoder, restarts = restarts + $more WHERE {HELD}",
+        id=job_id,
+        attempt=attempt,
+        encoder=encoder,
+        more=int(is_restart),
     )
 
 
@@ -238,6 +256,7 @@ def claim_record(row: Any) -> Claim:
         name="" if oldest is None else oldest.name,
         media_type=row.content.media_type if oldest is None else oldest.media_type,
         stage=JobStage(row.stage),
+        restarts=row.restarts,
     )
 
 
@@ -264,7 +283,12 @@ def give_up(tx: Tx, job_id: str, *, code: str, error: str) -> None:
 def _end_failed(tx: Tx, job_id: str, content_id: str) -> None:
     tx.execute("UPDATE jobs SET state = 'failed', finished_at = $now WHERE id = $id", id=job_id, now=tx.now)
     chunks.end(tx, job_id)
-    tx.execute("UPDATE contents SET state = 'failed' WHERE id = $id AND state = 'processing'", id=content_id)
+    tx.execute(
+        "UPDATE contents SET state = 'failed' WHERE id = $id AND state = 'processing'"
+        " AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = $job AND kind = 'subtitles')",
+        id=content_id,
+        job=job_id,
+    )
 
 
 def _check(changed: list[tuple[Any, ...]]) -> None:

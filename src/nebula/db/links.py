@@ -20,6 +20,8 @@ def link_record(row: Any) -> Link:
         file_id=row.file.id,
         name=row.file.name,
         rendition_id=None if row.rendition is None else row.rendition.id,
+        subtitles_id=None if row.subtitles is None else row.subtitles.id,
+        subtitles_language=None if row.subtitles is None else row.subtitles.language,
         quality=row.quality,
         created_at=aware(row.created_at),
         expires_at=aware(row.expires_at),
@@ -28,7 +30,15 @@ def link_record(row: Any) -> Link:
 
 
 def add(
-    tx: Tx, *, digest: str, account_id: str, file_id: str, rendition_id: str | None, quality: str, life_s: float
+    tx: Tx,
+    *,
+    digest: str,
+    account_id: str,
+    file_id: str,
+    rendition_id: str | None,
+    subtitles_id: str | None = None,
+    quality: str,
+    life_s: float,
 ) -> Link:
     """Store a link that lives `life_s` from now."""
     row = tx.e.Link(
@@ -37,6 +47,7 @@ def add(
         account_id=account_id,
         file=file_id,
         rendition=rendition_id,
+        subtitles=subtitles_id,
         quality=quality,
         created_at=tx.now,
         expires_at=tx.after(life_s),
@@ -49,7 +60,7 @@ def find_alive(tx: Tx, digest: str, original: str) -> Link | None:
     """Return the link of a token's digest where it may be opened now.
 
     Not expired or revoked, its account enabled, its file out of the trash and visible to that account, and the
-    rendition that it was made for still there: `original` is the quality that has none.
+    rendition or subtitles that it was made for still there: `original` is the quality that has none.
     """
     row = tx.e.Link.get(digest=digest)
     if row is None or row.revoked_at is not None or row.expires_at <= tx.now:
@@ -57,7 +68,7 @@ def find_alive(tx: Tx, digest: str, original: str) -> Link | None:
     account = tx.e.Account.get(id=row.account_id)
     if account is None or account.disabled_at is not None or not _may_show(row):
         return None
-    if row.rendition is None and row.quality != original:
+    if row.rendition is None and row.subtitles is None and row.quality != original:
         return None
     return link_record(row)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pony import orm
 
-from nebula.db import files, jobs
+from nebula.db import files, jobs, subtitles
 from nebula.db.database import Tx, naive
 from nebula.domain.listing import FileDetails, FileQuery, JobQuery, Position
 from nebula.domain.records import File, Job, Principal
@@ -60,22 +60,26 @@ def job_records(tx: Tx, rows: Sequence[Any]) -> list[Job]:
 
 
 def details(tx: Tx, rows: Sequence[Any]) -> list[FileDetails]:
-    """Turn files' rows into records with the renditions and jobs of their contents."""
+    """Turn files' rows into records with the renditions, subtitles and jobs of their contents."""
     ids = list({row.content.id for row in rows})
     if not ids:
         return []
     renditions = _by_content(map(files.rendition_record, tx.e.Rendition.select(lambda r: r.content.id in ids)))
     found_jobs = _by_content(job_records(tx, list(tx.e.Job.select(lambda j: j.content.id in ids))))
+    found_subtitles = _by_content(map(subtitles.record, tx.e.Subtitles.select(lambda s: s.content.id in ids)))
     return [
-        _details(file, renditions[file.content.id], found_jobs[file.content.id])
+        _details(file, renditions[file.content.id], found_jobs[file.content.id], found_subtitles[file.content.id])
         for file in map(files.file_record, rows)
     ]
 
 
-def _details(file: File, renditions: list[Any], jobs_of_content: list[Any]) -> FileDetails:
+def _details(
+    file: File, renditions: list[Any], jobs_of_content: list[Any], subtitles_of_content: list[Any]
+) -> FileDetails:
     highest_first = sorted(renditions, key=lambda rendition: -rendition.height)
     oldest_first = sorted(jobs_of_content, key=lambda job: (job.created_at, job.id))
-    return FileDetails(file, tuple(highest_first), tuple(oldest_first))
+    as_in_source = sorted(subtitles_of_content, key=lambda one: one.number)
+    return FileDetails(file, tuple(highest_first), tuple(oldest_first), tuple(as_in_source))
 
 
 def _by_content(records: Iterable[Any]) -> defaultdict[str, list[Any]]:

@@ -3,6 +3,9 @@
 Alembic takes SQLite's DDL for non-transactional and pysqlite commits behind its back: the engine below opens every
 transaction itself (BEGIN IMMEDIATE), so that a failed revision leaves nothing. On PostgreSQL an advisory lock lets one
 migration run at a time.
+
+A revision file says `contracts = True` where code from before it cannot run on what it leaves. `expand` stops before
+the first of those, so that the code that still serves goes on.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from nebula.errors import SchemaTooNew, StoreUnavailable
+from nebula.errors import Conflict, SchemaTooNew, StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 ADVISORY_LOCK = 0x6E6562756C61  # "nebula"
@@ -54,6 +57,32 @@ def upgrade(url: str, revision: str = "head", migrations: Path = MIGRATIONS) -> 
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         return _status(connection, migrations)
+
+
+def expand(url: str, migrations: Path = MIGRATIONS) -> SchemaStatus:
+    """Run the missing revisions that only add; return where the schema stands afterwards.
+
+    Raises Conflict where one that adds comes after one that contracts: the two need a deploy each.
+    """
+    with _connection(url) as connection:
+        found = _status(connection, migrations)
+    return found if found.is_newer else upgrade(url, _last_that_adds(found, migrations), migrations)
+
+
+def _last_that_adds(found: SchemaStatus, migrations: Path) -> str:
+    scripts = ScriptDirectory.from_config(_config(migrations))
+    missing = list(scripts.iterate_revisions("head", found.current or "base"))[::-1]
+    contracting = [getattr(script.module, "contracts", False) for script in missing]
+    if not any(contracting):
+        return "head"
+    first = contracting.index(True)
+    if not all(contracting[first:]):
+        raise Conflict(
+            f"Revision {missing[first].revision} contracts, and a later one adds: deploy the first alone"
+            f" (git push nebula ITS-COMMIT:main), then the rest.",
+            code="contracts_first",
+        )
+    return str(missing[first].down_revision or "base")
 
 
 def status(url: str, migrations: Path = MIGRATIONS) -> SchemaStatus:

@@ -12,7 +12,7 @@ from nebula.db.database import Tx
 class NamedObjects:
     """Object keys by what a row says of them."""
 
-    needed: frozenset[str]  # a content's, a rendition's or a living job's: it must be there
+    needed: frozenset[str]  # a content's, a rendition's, subtitles' or a living job's: it must be there
     expected: frozenset[str]  # an upload's, or doomed: it may be there
 
     def __contains__(self, key: str) -> bool:
@@ -22,7 +22,10 @@ class NamedObjects:
 def named(tx: Tx) -> NamedObjects:
     """Return every object key that a row names."""
     return NamedObjects(
-        needed=_keys(tx, "contents") | _keys(tx, "renditions") | frozenset(key for key, _ in tx.select(chunks.NEEDED)),
+        needed=_keys(tx, "contents")
+        | _keys(tx, "renditions")
+        | _keys(tx, "subtitles")
+        | frozenset(key for key, _ in tx.select(chunks.NEEDED)),
         expected=_keys(tx, "uploads") | _keys(tx, "doomed_objects"),
     )
 

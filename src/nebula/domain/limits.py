@@ -15,12 +15,14 @@ FINISHING_HEARTBEAT_S = 8
 MAX_FAILURES = 3
 MAX_REJECTIONS = 2  # chunks unlike the others; then all of them are made again, in software
 MAX_RESTARTS = 2
+ENCODER_GONE_S = 600  # a node that says nothing for so long has left: films bound to its hardware begin again
 KEEP_CHUNKS_S = 86400  # of a job that failed or was cancelled: a retry goes on with them
 MAX_INTERRUPTIONS = 5  # attempts that died without a word; that is not the film's fault, but it must end
 
 VIEWERS_NOTE_S = 5.0  # how often the gateway says who is watching
 VIEWERS_COUNT_S = 30.0  # for how long its word counts: it may have been killed
 POWER_CHANGES_KEPT = 1000  # of each node
+OPERATIONS_KEPT = 200
 
 STREAMS = 160
 BODIES = 48

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from nebula.domain.records import File, Job, Rendition
+from nebula.domain.records import File, Job, Rendition, Subtitles
 from nebula.domain.states import FileState, JobState
 from nebula.errors import InvalidInput
 
@@ -73,6 +73,7 @@ class FileDetails:
     file: File
     renditions: tuple[Rendition, ...]
     jobs: tuple[Job, ...]
+    subtitles: tuple[Subtitles, ...] = ()
 
 
 @dataclass(frozen=True)

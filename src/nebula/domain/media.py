@@ -117,6 +117,8 @@ class SubtitleStream:
     title: str = ""
     is_default: bool = False
     is_forced: bool = False
+    is_for_hearing_impaired: bool = False
+    packets: PacketFacts = PacketFacts()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,11 @@ def rendition(job_id: str, attempt: int) -> str:
     return f"renditions/{job_id}/{attempt}.mp4"
 
 
+def subtitles(job_id: str, attempt: int, number: int) -> str:
+    """Key of one of the subtitles that a job made; `number` is the stream's in the source."""
+    return f"subtitles/{job_id}/{attempt}-{number}.vtt"
+
+
 def job_prefix(job_id: str) -> str:
     """Prefix of what a job keeps while it runs (chunks)."""
     return f"jobs/{job_id}/"

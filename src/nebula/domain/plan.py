@@ -147,9 +147,8 @@ def _film(facts: MediaFacts, video: VideoStream) -> Plan:
     about_audio = tuple(f"audio is {_audio_name(stream)}, not AAC-LC" for stream in audio if not stream.is_aac_lc)
     reasons = tuple(dict.fromkeys((*about_container, *about_video, *about_audio)))
     if not reasons:
-        return Plan(
-            PlanAction.NOTHING, FileState.READY, ("it is web-ready as it is",), VERSION, None, *video.shown_size, video
-        )
+        about = ("it is web-ready as it is",)
+        return Plan(PlanAction.NOTHING, FileState.READY, about, VERSION, None, *video.shown_size, video, audio)
     if about_video:
         return _encode(video, audio, bool(about_audio), reasons)
     return Plan(
@@ -227,8 +226,8 @@ def _first_track(facts: MediaFacts) -> int:
 
 def damage(facts: MediaFacts) -> str | None:
     """Return where the source holds less than its header claims: it was cut off, or the read of it was."""
-    # Matroska's claim is the time at which it ends, the others' the time from start to end.
-    reached_s = facts.reaches_s - (0.0 if "matroska" in facts.format else facts.start_s)
+    # The claim of Matroska and of an MP4 is the time at which it ends, the others' the time from start to end.
+    reached_s = facts.reaches_s - (0.0 if "matroska" in facts.format or facts.is_mp4_family else facts.start_s)
     if reached_s < facts.duration_s - max(CLAIM_SLACK_S, CLAIM_SLACK * facts.duration_s):
         return f"it breaks off after {clock(reached_s)} of {clock(facts.duration_s)}"
     for stream in facts.moving:

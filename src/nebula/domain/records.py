@@ -11,6 +11,8 @@ from nebula.domain.states import (
     JobKind,
     JobStage,
     JobState,
+    OperationKind,
+    OperationState,
     PlanAction,
     Queue,
     Role,
@@ -138,6 +140,26 @@ class Rendition:
 
 
 @dataclass(frozen=True)
+class Subtitles:
+    """One stream of text of a source, as WebVTT."""
+
+    id: str
+    content_id: str
+    number: int  # of the stream in the source
+    codec: str  # in the source
+    language: str | None  # as the source says it: ISO 639-2 mostly
+    title: str | None
+    is_default: bool
+    is_forced: bool
+    is_for_hearing_impaired: bool
+    object_key: str
+    size_bytes: int
+    sha256: str
+    cues: int
+    created_at: datetime
+
+
+@dataclass(frozen=True)
 class Job:
     """A requested piece of work on a content."""
 
@@ -167,6 +189,9 @@ class Job:
     chunks_total: int
     chunks_done: int
     chunks_repeated: int
+    encoder: str | None  # that the picture is made with
+    rejections: int  # chunks whose header was not that of the others
+    restarts: int  # how often the whole picture was begun again, in software
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -186,6 +211,7 @@ class Claim:
     name: str  # of the content's oldest file
     media_type: str
     stage: JobStage = JobStage.WHOLE
+    restarts: int = 0  # more than none: hardware failed at it before
 
     @property
     def shown(self) -> str:
@@ -204,7 +230,7 @@ class ChunkClaim:
     plan: str  # what is to be made, as JSON
     frames: int
     duration_s: float
-    encoder: str | None  # that the rendition is bound to, once its first chunk is done
+    encoder: str | None  # that the rendition is bound to; None: it is the sound of one that is bound to none yet
 
     @property
     def job_id(self) -> str:
@@ -222,12 +248,11 @@ class ChunkClaim:
 
 @dataclass(frozen=True)
 class PlannedChunk:
-    """A chunk that is to be made. The same `key` is the same work: what was made for it before can be taken."""
+    """A chunk that is to be made."""
 
     number: int
     kind: ChunkKind
     plan: str  # as JSON
-    key: str
     frames: int
     duration_s: float
 
@@ -243,6 +268,8 @@ class StoredChunk:
     size_bytes: int
     start_s: float | None  # on its own clock, where its first picture is
     warning: str | None
+    key: str | None  # names what is in it: source, span, arguments and build
+    build: str | None  # what made it
 
 
 @dataclass(frozen=True)
@@ -253,8 +280,10 @@ class Link:
     account_id: str
     file_id: str
     name: str  # of the file
-    rendition_id: str | None  # None: the original
-    quality: str  # 'original', or the rung of the rendition
+    rendition_id: str | None  # None: the original, or subtitles
+    subtitles_id: str | None
+    subtitles_language: str | None
+    quality: str  # 'original', the rung of the rendition, or 'subtitles'
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
@@ -293,3 +322,19 @@ class PowerChange:
     at: datetime
     decision: Decision
     reading: PowerReading
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Something that was done, or is to be done, to the machine itself."""
+
+    id: str
+    kind: OperationKind
+    state: OperationState
+    asked_by: str  # an account's name, or "push"
+    commit_id: str | None  # of a deploy
+    release: str | None  # that served when it had ended
+    message: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None

@@ -1,4 +1,7 @@
-"""The rungs below a film's first: for slow connections and small screens, made when every film has its first. Pure."""
+"""The rungs below a film's first: for slow connections and small screens, made when every film has its first. Pure.
+
+An original that plays everywhere as it is has them, too: it is its own first.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,15 @@ from dataclasses import replace
 
 from nebula.domain.media import VideoStream
 from nebula.domain.plan import LONG_SIDE, MAX_FRAME_RATE, SHORT_SIDE, SLOWED_FRAME_RATE, Plan
-from nebula.domain.states import PlanAction
+from nebula.domain.states import FileState, PlanAction
 
-LOWER_RUNGS = (720, 480)
+LOWER_RUNGS = (1080, 720, 480)  # the first is lower only than a picture that is copied
 REASON = "a smaller picture for slow connections"
 
 
 def lower(plan: Plan) -> tuple[Plan, ...]:
     """Return the plans of the rungs below a plan's own, the highest first; none is larger than the source."""
-    if plan.video is None or not plan.makes_film:
+    if plan.video is None:
         return ()
     found = [_at(plan, plan.video, short) for short in LOWER_RUNGS]
     return tuple(one for one in found if (one.width or 0) < (plan.width or 0))
@@ -22,10 +25,10 @@ def lower(plan: Plan) -> tuple[Plan, ...]:
 
 def at(plan: Plan, rung: str | None) -> Plan:
     """Return a film's plan for one of its rungs; one that it no longer has needs nothing."""
-    if rung is None or rung == plan.rung or not plan.makes_film:
+    if rung is None or rung == plan.rung:
         return plan
     nothing = replace(plan, action=PlanAction.NOTHING, reasons=(f"the film has no rung {rung}",))
-    return next((one for one in lower(plan) if one.rung == rung), nothing)
+    return next((one for one in lower(plan) if one.rung == rung), nothing if plan.makes_film else plan)
 
 
 def _at(plan: Plan, video: VideoStream, short: int) -> Plan:
@@ -34,6 +37,7 @@ def _at(plan: Plan, video: VideoStream, short: int) -> Plan:
     return replace(
         plan,
         action=PlanAction.ENCODE,
+        state=FileState.PROCESSING,
         reasons=(REASON,),
         rung=f"{short}p",
         width=_even(width * scale),

@@ -47,6 +47,7 @@ class JobKind(StrEnum):
 
     PROBE = "probe"  # media facts and the plan
     RENDITION = "rendition"  # one web-ready representation
+    SUBTITLES = "subtitles"  # WebVTT of every text stream; a file's state does not wait for it
 
 
 class JobStage(StrEnum):
@@ -88,6 +89,23 @@ class PlanAction(StrEnum):
     REMUX = "remux"
     COPY_VIDEO = "copy_video"
     ENCODE = "encode"
+
+
+class OperationKind(StrEnum):
+    """What is done to the machine itself, outside of the gateway."""
+
+    BACKUP = "backup"
+    ROLLBACK = "rollback"  # to the release that served before
+    DEPLOY = "deploy"  # of a commit that was pushed: never asked for over HTTP
+
+
+class OperationState(StrEnum):
+    """How far an operation is."""
+
+    QUEUED = "queued"  # its id is in the spool
+    RUNNING = "running"  # the machine carries it out
+    DONE = "done"
+    FAILED = "failed"  # `message` says why
 
 
 class Role(StrEnum):

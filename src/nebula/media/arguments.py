@@ -9,20 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from nebula.domain.chunks import Chunk
+from nebula.domain.encoders import SOFTWARE
 from nebula.domain.media import AudioStream, VideoStream
 from nebula.domain.plan import MAX_PIXELS, Plan
+from nebula.media.encoders import KEY_INTERVAL_S, family
 from nebula.media.source import input_arguments
 
-SOFTWARE = "libx264"
-KEY_INTERVAL_S = 2
 AUDIO_BITRATE = "160k"
 MAX_SAMPLE_RATE = 48_000
 # Ticks a second in which 24, 25, 30, 48, 50 and 60 frames, and those three that are a thousandth slower, are whole.
 CLOCK_HZ = 120_000
-# Height of the rung's short side -> the most that one second may take. A quiet film takes much less (CRF).
-MAX_RATES_KBPS = ((1080, 8000), (720, 5000), (480, 2500), (0, 1500))
-# H.264 table A-1: level -> macroblocks in a picture, macroblocks in a second.
-LEVELS = (("3.1", 3600, 108_000), ("4.1", 8192, 245_760), ("4.2", 8704, 522_240), ("5.1", 36_864, 983_040))
 # A picture may change its size in the middle of a stream: what was refused at the start is refused there, too.
 PIXEL_BOUND = ("-max_pixels", str(MAX_PIXELS))
 QUIET = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning")
@@ -35,17 +31,19 @@ def film(
     *,
     ffmpeg: str = "ffmpeg",
     encoder: str = SOFTWARE,
+    device: str = "",
     threads: int = 0,
 ) -> list[str]:
     """Return the command that makes the planned film, in one piece.
 
-    `threads` bounds the encoder's and the decoder's threads; 0 is as many as the machine has cores.
+    `device` is the graphics device of an encoder that is hardware. `threads` bounds the encoder's and the decoder's
+    threads; 0 is as many as the machine has cores.
     """
     if plan.video is None or not plan.makes_film:
         raise ValueError("the plan makes no film")
     return [
         *(ffmpeg, *QUIET, "-y", "-progress", "pipe:1"),
-        *(["-threads", str(threads)] if plan.encodes_video else []),
+        *([*family(encoder).device(device), "-threads", str(threads)] if plan.encodes_video else []),
         *PIXEL_BOUND,
         *input_arguments(source),
         *_streams(plan.video, plan.audio),
@@ -65,6 +63,7 @@ def chunk(
     *,
     ffmpeg: str = "ffmpeg",
     encoder: str = SOFTWARE,
+    device: str = "",
     threads: int = 0,
 ) -> list[str]:
     """Return the command that encodes one chunk of the planned film's picture."""
@@ -72,6 +71,7 @@ def chunk(
         raise ValueError("the plan encodes no picture")
     return [
         *(ffmpeg, *QUIET, "-y", "-progress", "pipe:1"),
+        *family(encoder).device(device),
         *("-threads", str(threads)),
         *PIXEL_BOUND,
         # The packets keep the times of their list, and what comes before the chunk is cut off by those.
@@ -146,11 +146,15 @@ def _script_input(script: Path) -> list[str]:
     ]
 
 
-def decode(target: Path, *, seconds: float | None = None, ffmpeg: str = "ffmpeg") -> list[str]:
-    """Return the command that decodes a film's picture, all of it or its first seconds, to nowhere."""
+def decode(target: Path, *, seconds: float | None = None, is_strict: bool = False, ffmpeg: str = "ffmpeg") -> list[str]:
+    """Return the command that decodes a film's picture, all of it or its first seconds, to nowhere.
+
+    A broken picture is shown as well as it goes, and counts; with `is_strict` it ends the run badly.
+    """
     length = [] if seconds is None else ["-t", f"{seconds:g}"]
     return [
         *(ffmpeg, *QUIET, "-progress", "pipe:1"),
+        *(["-xerror", "-err_detect", "explode"] if is_strict else []),
         *PIXEL_BOUND,
         # Nobody looks at them: to smooth the edges of blocks finds no error and is a sixth of the work.
         *("-skip_loop_filter", "all"),
@@ -161,6 +165,35 @@ def decode(target: Path, *, seconds: float | None = None, ffmpeg: str = "ffmpeg"
     ]
 
 
+def likeness(
+    source: str, plan: Plan, part: Chunk | None, target: Path, *, frames: int, ffmpeg: str = "ffmpeg"
+) -> list[str]:
+    """Return the command that compares the first pictures of a film or a chunk to those that went into its encoder.
+
+    It writes a line for each pair, with their SSIM, to stdout.
+    """
+    if plan.video is None or not plan.encodes_video:
+        raise ValueError("the plan encodes no picture")
+    chain = ",".join([*_picture_filters(plan, plan.video, part), "format=yuv420p", *_numbered(frames)])
+    seek = [] if part is None or part.seek_s is None else ["-ss", f"{part.seek_s:.6f}"]
+    return [
+        *(ffmpeg, *QUIET, *PIXEL_BOUND),
+        *([] if part is None else ["-copyts", "-noaccurate_seek"]),
+        *seek,
+        *input_arguments(source),
+        *input_arguments(str(target)),
+        "-lavfi",
+        f"[0:{plan.video.index}]{chain}[a];[1:v:0]format=yuv420p,{','.join(_numbered(frames))}[b];"
+        "[a][b]ssim=stats_file=-:shortest=1",
+        *("-fps_mode", "passthrough", "-f", "null", "-"),
+    ]
+
+
+def _numbered(frames: int) -> list[str]:
+    # By their places and not by their times: a missing one moves all that follow.
+    return [f"trim=end_frame={frames}", "settb=1/25", "setpts=N"]
+
+
 def loudness(source: str, stream: int, *, ffmpeg: str = "ffmpeg") -> list[str]:
     """Return the command that decodes one stream of sound and writes its loudest sample to stderr."""
     return [
@@ -169,15 +202,6 @@ def loudness(source: str, stream: int, *, ffmpeg: str = "ffmpeg") -> list[str]:
         *input_arguments(source),
         *("-map", f"0:{stream}", "-af", "volumedetect", "-f", "null", "-"),
     ]
-
-
-def level(width: int, height: int, frame_rate: float) -> str:
-    """Return the lowest H.264 level of LEVELS that holds pictures of this size and rate."""
-    blocks = -(-width // 16) * -(-height // 16)
-    for name, in_picture, in_second in LEVELS:
-        if blocks <= in_picture and blocks * frame_rate <= in_second:
-            return name
-    return LEVELS[-1][0]
 
 
 def _streams(video: VideoStream | None, audio: tuple[AudioStream, ...]) -> list[str]:
@@ -205,38 +229,26 @@ def _copied_picture() -> list[str]:
 
 
 def _encoded_picture(plan: Plan, video: VideoStream, part: Chunk | None, encoder: str, threads: int) -> list[str]:
-    if encoder not in ENCODERS:
-        raise ValueError(f"no arguments are known for the encoder {encoder}")
+    how = family(encoder)
+    # setpts may unset the rate of the frames, which hardware divides its bits by: its chunks get their zero last.
+    zero_s = part.clock_s if part and how.is_hardware else 0.0
+    chain = [*_picture_filters(plan, video, part, is_zeroed=not how.is_hardware), *how.filters]
     return [
-        *("-vf", ",".join(_picture_filters(plan, video, part))),
+        *("-vf", ",".join(chain)),
         # Each frame keeps its own time: a constant rate would double and drop the frames of a phone's film, and the
         # frames could not be counted against the source's packets.
         *("-fps_mode", "passthrough", "-enc_time_base", f"1:{CLOCK_HZ}"),
         *("-video_track_timescale", str(CLOCK_HZ)),
-        *ENCODERS[encoder](plan, _frame_rate(plan, video), threads),
+        *how.options(plan, _frame_rate(plan, video), threads),
         # A key frame every two seconds, by time and not by count: seeking lands close, HLS segments begin there.
-        *("-force_key_frames", f"expr:gte(t,n_forced*{KEY_INTERVAL_S})"),
+        *("-force_key_frames", f"expr:gte(t{_later(-zero_s)},n_forced*{KEY_INTERVAL_S})"),
+        *(["-output_ts_offset", f"{-zero_s:.6f}"] if zero_s else []),
         *(_sdr_tags() if plan.tone_map else []),
     ]
 
 
-def _x264(plan: Plan, frame_rate: float, threads: int) -> list[str]:
-    width, height = plan.width or 0, plan.height or 0
-    most = next(rate for side, rate in MAX_RATES_KBPS if min(width, height) >= side)
-    return [
-        *("-c:v", "libx264", "-preset", "veryfast", "-crf", "21"),
-        *("-maxrate", f"{most}k", "-bufsize", f"{2 * most}k"),
-        *("-profile:v", "high", "-pix_fmt", "yuv420p"),
-        # x264 would take the level from the rate that the container claims: 1000 where a browser recorded the film.
-        *("-level:v", level(width, height, frame_rate)),
-        # Key frames come by the clock alone; one more at each cut costs bits in the smallest of spans.
-        *("-sc_threshold", "0", "-threads", str(threads)),
-        # A chunk stands alone, and every chunk's header is the same whatever is in its pictures.
-        *("-x264-params", "open-gop=0:stitchable=1"),
-    ]
-
-
-ENCODERS = {SOFTWARE: _x264}
+def _later(seconds: float) -> str:
+    return f"{seconds:+.6f}" if seconds else ""
 
 
 def _frame_rate(plan: Plan, video: VideoStream) -> float:
@@ -244,28 +256,28 @@ def _frame_rate(plan: Plan, video: VideoStream) -> float:
     return plan.frame_rate or listed
 
 
-def _picture_filters(plan: Plan, video: VideoStream, part: Chunk | None) -> list[str]:
-    """Return the chain of filters. Rotation is ffmpeg's own: it comes before the first of these."""
+def _picture_filters(plan: Plan, video: VideoStream, part: Chunk | None, *, is_zeroed: bool = True) -> list[str]:
+    """Return the chain up to the encoder's own. Rotation is ffmpeg's: it comes before the first of these."""
     size = (plan.width or 0, plan.height or 0)
     return [
         # One frame out for each frame in, so that they can be counted; only where the frame says it is interlaced.
         *(["bwdif=mode=send_frame:deint=interlaced"] if plan.deinterlace else []),
-        *([] if part is None else _cut(part)),
+        *([] if part is None else _cut(part, is_zeroed=is_zeroed)),
         *([f"fps={plan.frame_rate:g}"] if plan.frame_rate else []),
         *(_tone_map(video, *size) if plan.tone_map else [f"scale=w={size[0]}:h={size[1]}"]),
         # The aspect of the pixels went into the width.
         "setsar=1",
-        "format=yuv420p",
     ]
 
 
-def _cut(part: Chunk) -> list[str]:
+def _cut(part: Chunk, *, is_zeroed: bool) -> list[str]:
     """Return the filters that leave only the chunk's own pictures; after bwdif, which looks at their neighbours."""
     bounds = (("start", part.from_s), ("end", part.to_s))
     told = [f"{name}={time_s:.6f}" for name, time_s in bounds if time_s is not None]
     # trim rounds to the stream's ticks, which may be as long as a picture: so they are made small before. The planned
     # first picture is at zero, not the one that came: a missing one is to be seen.
-    return ["settb=AVTB", f"trim={':'.join(told)}", f"setpts=PTS-{part.clock_s:.6f}/TB"]
+    zeroed = [f"setpts=PTS-{part.clock_s:.6f}/TB"] if is_zeroed else []
+    return ["settb=AVTB", f"trim={':'.join(told)}", *zeroed]
 
 
 def _tone_map(video: VideoStream, width: int, height: int) -> list[str]:

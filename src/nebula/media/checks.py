@@ -3,6 +3,9 @@
 Checked: the number of pictures, by the list of packets and by decoding every one; when the first and the last are
 shown; that no hole is longer than the source's; size, profile, level and pixels by the plan; and the fingerprint of
 the codec's header (SPS and PPS), which one film's chunks must share because the film has only one of them.
+
+Hardware is trusted less than x264: its key frames are counted, no picture may be broken, and the first ones are held
+against the source's (likeness.py), because a broken driver makes green pictures that decode without a complaint.
 """
 
 from __future__ import annotations
@@ -14,10 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nebula.domain.chunks import Chunk
+from nebula.domain.encoders import SOFTWARE
 from nebula.domain.media import VideoStream
-from nebula.domain.plan import MAX_LEVEL, WEB_PIXEL_FORMATS, WEB_PROFILES, Plan
+from nebula.domain.plan import MAX_KEY_INTERVAL_S, MAX_LEVEL, WEB_PIXEL_FORMATS, WEB_PROFILES, Plan
 from nebula.errors import FfmpegFailed, Incomplete, MediaError, OtherFingerprint
-from nebula.media import arguments
+from nebula.media import arguments, damage, likeness
 from nebula.media.packets import seconds
 from nebula.media.progress import ProgressReader
 from nebula.media.run import Bounds, run
@@ -48,12 +52,18 @@ def verify_chunk(
     target: Path,
     *,
     fingerprint: str | None = None,
+    encoder: str = SOFTWARE,
+    source: str = "",
+    compared: int = likeness.FRAMES,
     accept_short: bool = False,
     stop: threading.Event | None = None,
     is_paused: Callable[[], bool] = lambda: False,
     tools: Tools = INSTALLED,
 ) -> VerifiedChunk:
     """Check the chunk at `target`. `fingerprint` is that of the film's other chunks, once there is one.
+
+    What a hardware encoder made is looked at more closely, and its first pictures, `compared` of them, are held
+    against its `source`. So is the number of pictures of one that may be short.
 
     Raises Incomplete where it is not all of its span (with `accept_short` that is the result's `warning`, as long as
     it has a picture), OtherFingerprint, FfmpegFailed where it cannot be decoded or is not what was planned, MediaError
@@ -65,9 +75,17 @@ def verify_chunk(
     if not listed.frames:
         raise _nothing(accept_short)
     _judge(listed.parameters, plan, fingerprint)
-    shortfalls = [*_shortfalls(listed, chunk, plan.video), *_undecoded(listed, target, tools, stop, is_paused)]
+    is_strict = encoder != SOFTWARE
+    if is_strict:
+        _judge_keys(listed, plan.video)
+    undecoded = _undecoded(listed, target, is_strict, tools, stop, is_paused)
+    shortfalls = [*_shortfalls(listed, chunk, plan.video), *undecoded]
     if shortfalls and not accept_short:
         raise Incomplete(f"Chunk {chunk.number} is not all of its source: {'; '.join(shortfalls)}.", log="")
+    if is_strict:
+        likeness.check(source, plan, chunk, target, frames=compared, stop=stop, is_paused=is_paused, tools=tools)
+    if shortfalls and source:
+        _refuse_lost(listed, source, plan.video.index, chunk, tools, stop)
     return VerifiedChunk(
         size_bytes=target.stat().st_size,
         sha256=digest(target),
@@ -79,6 +97,22 @@ def verify_chunk(
     )
 
 
+def look_closely(
+    source: str,
+    plan: Plan,
+    target: Path,
+    *,
+    stop: threading.Event | None = None,
+    is_paused: Callable[[], bool] = lambda: False,
+    tools: Tools = INSTALLED,
+) -> None:
+    """Check of a film in one piece what hardware does wrong, besides what verify.py checks. Raises FfmpegFailed."""
+    argv = arguments.decode(target, is_strict=True, ffmpeg=tools.ffmpeg)
+    reader = ProgressReader(0)
+    run(argv, source="", on_line=_moves(reader), bounds=_bounds(tools), stop=stop, is_paused=is_paused)
+    likeness.check(source, plan, None, target, stop=stop, is_paused=is_paused, tools=tools)
+
+
 @dataclass
 class _Listed:
     """What ffprobe says of a chunk. Times are on the chunk's clock: 0 is where its first picture belongs."""
@@ -88,6 +122,8 @@ class _Listed:
     start_s: float = math.inf
     last_s: float = -math.inf
     longest_gap_s: float = 0.0
+    key_interval_s: float = 0.0  # infinite where it does not begin with a key frame
+    _key_s: float = -math.inf
     _clock_s: float | None = None
 
     def take(self, line: str) -> bool:
@@ -96,6 +132,7 @@ class _Listed:
         values = dict(pair.partition("=")[::2] for pair in pairs)
         if section == "packet":
             self._take_packet(seconds(values.get("pts_time", "")), seconds(values.get("dts_time", "")))
+            self._take_key(seconds(values.get("pts_time", "")), "K" in values.get("flags", ""))
         elif section == "stream":
             self.parameters = values
         return True
@@ -109,13 +146,34 @@ class _Listed:
             self.longest_gap_s = max(self.longest_gap_s, dts_s - self._clock_s)
         self._clock_s = dts_s
 
+    def _take_key(self, pts_s: float | None, is_key: bool) -> None:
+        if pts_s is None:
+            return
+        if is_key:
+            self._key_s = pts_s
+        self.key_interval_s = max(self.key_interval_s, pts_s - self._key_s)
+
 
 def _listed(target: Path, tools: Tools, stop: threading.Event | None) -> _Listed:
     listed = _Listed()
-    asked = ["-show_entries", f"packet=pts_time,dts_time:stream={PARAMETERS}", "-show_data_hash", "sha256"]
+    asked = ["-show_entries", f"packet=pts_time,dts_time,flags:stream={PARAMETERS}", "-show_data_hash", "sha256"]
     argv = [tools.ffprobe, "-v", "error", *asked, "-of", "compact", *input_arguments(str(target))]
     run(argv, source="", on_line=listed.take, bounds=_bounds(tools), stop=stop)
     return listed
+
+
+def _refuse_lost(
+    listed: _Listed, source: str, index: int, chunk: Chunk, tools: Tools, stop: threading.Event | None
+) -> None:
+    """Raise where the source shows what the chunk lacks: it is not the source that is damaged."""
+    lost = damage.lost_pictures(
+        listed.frames,
+        chunk.least_frames,
+        chunk.frames,
+        lambda: damage.decode_stream(source, index, chunk, tools=tools, stop=stop),
+    )
+    if lost:
+        raise FfmpegFailed(f"Chunk {chunk.number} is not all of its source, which is not damaged: {lost}.", log="")
 
 
 def _nothing(accept_short: bool) -> Exception:
@@ -144,6 +202,13 @@ def _judge(found: Mapping[str, str], plan: Plan, fingerprint: str | None) -> Non
         raise OtherFingerprint("The chunk's header is not that of the film's other chunks.", log="")
 
 
+def _judge_keys(listed: _Listed, video: VideoStream) -> None:
+    if listed.key_interval_s > MAX_KEY_INTERVAL_S + video.packets.longest_gap_s:
+        raise FfmpegFailed(
+            f"The chunk is not what was planned: {listed.key_interval_s:.1f} s without a key frame.", log=""
+        )
+
+
 def _shortfalls(listed: _Listed, chunk: Chunk, video: VideoStream) -> Iterator[str]:
     if not chunk.least_frames <= listed.frames <= chunk.frames:
         yield f"it has {listed.frames} pictures, not {chunk.frames}"
@@ -162,17 +227,22 @@ def _shortfalls(listed: _Listed, chunk: Chunk, video: VideoStream) -> Iterator[s
 
 
 def _undecoded(
-    listed: _Listed, target: Path, tools: Tools, stop: threading.Event | None, is_paused: Callable[[], bool]
+    listed: _Listed,
+    target: Path,
+    is_strict: bool,
+    tools: Tools,
+    stop: threading.Event | None,
+    is_paused: Callable[[], bool],
 ) -> Iterator[str]:
     reader = ProgressReader(0)
-
-    def take(line: str) -> bool:
-        return reader.feed(line) is not None and reader.moved
-
-    argv = arguments.decode(target, ffmpeg=tools.ffmpeg)
-    run(argv, source="", on_line=take, bounds=_bounds(tools), stop=stop, is_paused=is_paused)
+    argv = arguments.decode(target, is_strict=is_strict, ffmpeg=tools.ffmpeg)
+    run(argv, source="", on_line=_moves(reader), bounds=_bounds(tools), stop=stop, is_paused=is_paused)
     if reader.frames != listed.frames:
         yield f"{reader.frames} of its {listed.frames} pictures can be decoded"
+
+
+def _moves(reader: ProgressReader) -> Callable[[str], bool]:
+    return lambda line: reader.feed(line) is not None and reader.moved
 
 
 def _bounds(tools: Tools) -> Bounds:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from nebula.domain import chunks as layout
 from nebula.domain.chunks import LEAST_S, MOST_S, Chunk, Pictures
+from nebula.domain.encoders import SOFTWARE
 from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
 from nebula.errors import FfmpegFailed, Incomplete
@@ -63,16 +64,17 @@ def list_chunks(
     return laid_out
 
 
-def chunk_key(source_sha256: str, plan: Plan, chunk: Chunk, encoder: str, build: str) -> str:
-    """Return the name of a chunk's content: source, range, arguments and encoder build; nothing of a node is in it."""
-    argv = arguments.chunk("", plan, chunk, Path(), encoder=encoder)
+def key(source_sha256: str, facts: MediaFacts, plan: Plan, chunk: Chunk | None, build: str) -> str:
+    """Return the name of what is in a chunk, or of all of the sound where there is none.
+
+    It is made of source, range, arguments and build, whose first word is the encoder (build.py); nothing of a node is
+    in it.
+    """
+    if chunk is None:
+        argv = arguments.sound("", plan, facts.start_s, Path())
+    else:
+        argv = arguments.chunk("", plan, chunk, Path(), encoder=build.partition(" ")[0])
     return layout.chunk_key(source_sha256, chunk, argv, build)
-
-
-def sound_key(source_sha256: str, facts: MediaFacts, plan: Plan, build: str) -> str:
-    """Return the name of a film's sound, as `chunk_key` does."""
-    argv = arguments.sound("", plan, facts.start_s, Path())
-    return layout.chunk_key(source_sha256, None, argv, build)
 
 
 def make_chunk(
@@ -82,7 +84,7 @@ def make_chunk(
     chunk: Chunk,
     target: Path,
     *,
-    encoder: str = arguments.SOFTWARE,
+    encoder: str = SOFTWARE,
     threads: int = 0,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     stop: threading.Event | None = None,
@@ -90,7 +92,16 @@ def make_chunk(
     tools: Tools = INSTALLED,
 ) -> Made:
     """Encode one chunk at `target`, over whatever is there."""
-    argv = arguments.chunk(source, plan, chunk, target, ffmpeg=tools.ffmpeg, encoder=encoder, threads=threads)
+    argv = arguments.chunk(
+        source,
+        plan,
+        chunk,
+        target,
+        ffmpeg=tools.ffmpeg,
+        encoder=encoder,
+        device=tools.render_node,
+        threads=threads,
+    )
     return make_with(
         argv,
         source,

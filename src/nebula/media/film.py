@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from nebula.domain.encoders import SOFTWARE
 from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
 from nebula.media import arguments
@@ -37,7 +38,7 @@ def make(
     plan: Plan,
     target: Path,
     *,
-    encoder: str = arguments.SOFTWARE,
+    encoder: str = SOFTWARE,
     threads: int = 0,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     stop: threading.Event | None = None,
@@ -48,7 +49,9 @@ def make(
 
     Raises FfmpegFailed (log in its details), NoRoom, Stopped; `target` is gone then.
     """
-    argv = arguments.film(source, plan, target, ffmpeg=tools.ffmpeg, encoder=encoder, threads=threads)
+    argv = arguments.film(
+        source, plan, target, ffmpeg=tools.ffmpeg, encoder=encoder, device=tools.render_node, threads=threads
+    )
     return make_with(
         argv,
         source,

@@ -134,8 +134,9 @@ def _with_packets(facts: MediaFacts, source: str, tools: Tools, stop: threading.
     listed = list_packets(source, tools=tools, stop=stop)
     video = tuple(_as_listed(replace(one, packets=listed.get(one.index, PacketFacts()))) for one in facts.video)
     audio = tuple(replace(one, packets=listed.get(one.index, PacketFacts())) for one in facts.audio)
+    texts = tuple(replace(one, packets=listed.get(one.index, PacketFacts())) for one in facts.subtitles)
     reaches_s = max((tally.ends_s for tally in listed.values() if tally.ends_s is not None), default=0.0)
-    return replace(facts, video=video, audio=audio, reaches_s=reaches_s)
+    return replace(facts, video=video, audio=audio, subtitles=texts, reaches_s=reaches_s)
 
 
 def _as_listed(stream: VideoStream) -> VideoStream:
@@ -216,6 +217,7 @@ def _subtitles(raw: Mapping[str, Any]) -> SubtitleStream:
         title=_tag(raw, "title"),
         is_default=bool(disposition.get("default")),
         is_forced=bool(disposition.get("forced")),
+        is_for_hearing_impaired=bool(disposition.get("hearing_impaired")),
     )
 
 

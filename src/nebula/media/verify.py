@@ -9,7 +9,7 @@ promises, without a hole, over the same span; each stream of sound too; and the 
     encoded sound    span; decoded whole, and not silent where the source is not
 
 Of a film that was made in pieces, each piece was decoded before (checks.py, verify_sound), and the join was shown to
-be of the pieces' own packets: so only the first seconds are decoded again.
+be of the pieces' own packets: so only its beginning is decoded again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from nebula.domain.frames import expected_frames
@@ -26,6 +27,7 @@ from nebula.domain.media import AudioStream, MediaFacts, PacketFacts, VideoStrea
 from nebula.domain.plan import Plan, clock, damage, decide
 from nebula.errors import FfmpegFailed, Incomplete, MediaError
 from nebula.media import arguments
+from nebula.media.damage import Decoded, decode_stream, lost_pictures
 from nebula.media.packets import list_packets
 from nebula.media.probe import probe
 from nebula.media.progress import ProgressReader
@@ -33,6 +35,8 @@ from nebula.media.run import Bounds, run
 from nebula.media.tools import INSTALLED, Tools
 
 FIRST_SECONDS = 10.0
+# Of a film whose packets are known to be good: its own header is to be tried.
+JOINED_SECONDS = 1.0
 # What the ear and the eye let pass; a lost second of a film does not.
 SPAN_SLACK_S = 0.5
 SYNC_SLACK_S = 0.15
@@ -105,8 +109,8 @@ def verify(
 
     Raises Incomplete where it is not all of the source: try once more from a local copy, probed again; the same again
     means that the source is damaged, and `accept_short` then makes it the result's `warning`, as long as something of
-    it can be played. Raises FfmpegFailed where the film is not web-ready or cannot be decoded, MediaError where nothing
-    of it can be played, Stopped.
+    it can be played. Raises FfmpegFailed where the film is not web-ready or cannot be decoded, or lacks what its source
+    does have, MediaError where nothing of it can be played, Stopped.
     """
     if plan.video is None:
         raise ValueError("the plan makes no film")
@@ -115,6 +119,8 @@ def verify(
     shortfalls = _shortfalls(check, accept_short)
     if shortfalls and not accept_short:
         raise Incomplete(f"The film is not all of its source: {'; '.join(shortfalls)}.", log="")
+    if shortfalls:
+        _refuse_lost("film", [*_lost_pictures(check), *_lost_sounds(check)])
     warning = f"The source is damaged: {'; '.join(shortfalls)}." if shortfalls else None
     video = check.made_video
     return VerifiedFilm(
@@ -156,6 +162,8 @@ def verify_sound(
         shortfalls += _silences(check)
     if shortfalls and not accept_short:
         raise Incomplete(f"The sound is not all of its source's: {'; '.join(shortfalls)}.", log="")
+    if shortfalls:
+        _refuse_lost("sound", [*_lost_sounds(check)])
     warning = f"The source is damaged: {'; '.join(shortfalls)}." if shortfalls else None
     return VerifiedSound(target.stat().st_size, digest(target), warning)
 
@@ -253,7 +261,7 @@ def _decoding_shortfalls(check: _Check) -> Iterator[str]:
         frames = _decoded_frames(check, None)
         if frames != check.made_video.packets.count:
             yield f"{frames} of its {check.made_video.packets.count} pictures can be decoded"
-    elif _decoded_frames(check, FIRST_SECONDS) == 0:
+    elif _decoded_frames(check, JOINED_SECONDS if check.are_parts_verified else FIRST_SECONDS) == 0:
         yield "none of its first pictures can be decoded"
     if not check.are_parts_verified:
         yield from _silences(check)
@@ -270,6 +278,50 @@ def _is_lost(check: _Check, before: AudioStream, after: AudioStream) -> bool:
     if _loudest_db(check, str(check.target), after.index) > SILENT_DB:
         return False
     return _loudest_db(check, check.source, before.index) > AUDIBLE_DB
+
+
+def _refuse_lost(what: str, lost: list[str]) -> None:
+    """Raise where the source has what was made lacks: it is not the source that is damaged."""
+    if lost:
+        raise FfmpegFailed(f"The {what} is not all of its source, which is not damaged: {'; '.join(lost)}.", log="")
+
+
+def _lost_pictures(check: _Check) -> Iterator[str]:
+    if check.are_parts_verified or check.plan.frame_rate:
+        return
+    made, (least, most) = check.made_video.packets.count, expected_frames(check.plan, check.video)
+    lost = lost_pictures(made, least, most, lambda: _decoded(check, check.video.index))
+    if lost:
+        yield lost
+
+
+def _lost_sounds(check: _Check) -> Iterator[str]:
+    """Of film or sound that is short. Silence is only a shortfall where the source is heard."""
+    if not check.are_parts_verified:
+        yield from _silences(check)
+    missing = check.plan.audio[len(check.made.audio) :]
+    for number, before in enumerate(missing, start=len(check.made.audio) + 1):
+        if _decoded(check, before.index).frames:
+            yield f"ffmpeg left out sound {number}, which the source has"
+    for number, (before, after) in enumerate(check.pairs(), start=1):
+        falls_short = _copied_sound_shortfalls if not check.plan.encodes_audio else partial(_end_shortfalls, check)
+        short = [*falls_short(number - 1, before, after)]
+        if after.codec != "aac" or after.profile != "LC":
+            yield f"ffmpeg made {after.codec} {after.profile} of sound {number}, not AAC-LC"
+        elif short and _is_sound(check, before, after):
+            yield f"the source's goes on, and {short[0]}"
+
+
+def _is_sound(check: _Check, before: AudioStream, after: AudioStream) -> bool:
+    """Whether a stream can be decoded as far as its packets go, and is more than what was made of it."""
+    there = _decoded(check, before.index)
+    if check.plan.encodes_audio:
+        return there.ends_s > (before.packets.ends_s or 0.0) - SPAN_SLACK_S
+    return there.frames > after.packets.count + 1
+
+
+def _decoded(check: _Check, index: int) -> Decoded:
+    return decode_stream(check.source, index, tools=check.tools, stop=check.stop)
 
 
 def _loudest_db(check: _Check, source: str, stream: int) -> float:

@@ -21,15 +21,18 @@ from nebula.db.chunk_leases import Outcome
 from nebula.db.database import Database, Tx
 from nebula.domain import object_keys
 from nebula.domain.chunks import Chunk
+from nebula.domain.encoders import SOFTWARE, suited
 from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan, damage
 from nebula.domain.records import ChunkClaim, Claim, PlannedChunk, StoredChunk
 from nebula.domain.states import ChunkKind, Queue
-from nebula.errors import Incomplete, MediaError, ObjectChanged, ObjectNotFound
-from nebula.media import arguments, build, checks, chunking, film, pieces, verify
+from nebula.errors import HardwareFailed, Incomplete, MediaError, ObjectChanged, ObjectNotFound
+from nebula.media import arguments, checks, chunking, film, pieces, verify
 from nebula.media.source import is_url
 from nebula.messages import Messages
+from nebula.services import hardware
 from nebula.services.attempt import Attempt
+from nebula.services.encoders import Encoders
 from nebula.services.keeping import Keeping
 from nebula.services.room import Room
 from nebula.services.sources import Sources
@@ -38,14 +41,17 @@ from nebula.storage.contract import ObjectStorage
 
 log = logging.getLogger(__name__)
 
+SOUND_ENCODER = "aac"
 SOUND = 0  # the number of the chunk that is all of the sound; the picture's come after it
 
 
 @dataclass(frozen=True)
 class _Made:
-    """A chunk on the local disk, verified."""
+    """A chunk on the local disk, verified; `key` names what is in it, `build` what made it."""
 
     encoder: str
+    key: str
+    build: str
     size_bytes: int
     fingerprint: str = ""
     start_s: float | None = None
@@ -81,6 +87,7 @@ class ChunkedFilms:
         sources: Sources,
         keeping: Keeping,
         whole: WholeFilms,
+        encoders: Encoders,
         *,
         chunk_s: float,
     ) -> None:
@@ -91,6 +98,7 @@ class ChunkedFilms:
         self._sources = sources
         self._keeping = keeping
         self._whole = whole
+        self._encoders = encoders
         self._chunk_s = chunk_s
 
     def fits(self, facts: MediaFacts | None) -> bool:
@@ -109,11 +117,10 @@ class ChunkedFilms:
             self._messages.wake(Queue.ENCODE)
             return
         wanted = self._wanted(attempt, source, facts, plan, spans)
-        present = self._present(claim)
+        fitting = self._fitting(claim, facts, plan, wanted)
+        encoder = SOFTWARE if suited(facts, plan) == (SOFTWARE,) else None
         is_left = attempt.insist(
-            lambda: self._database.write(
-                lambda tx: chunk_layout.lay_out(tx, claim, wanted, present, arguments.SOFTWARE)
-            )
+            lambda: self._database.write(lambda tx: chunk_layout.lay_out(tx, claim, wanted, fitting, encoder))
         )
         log.info("cut %s chunks=%s", claim.shown, len(wanted))
         self._messages.wake(Queue.ENCODE if is_left else Queue.QUICK)
@@ -131,6 +138,13 @@ class ChunkedFilms:
             # Nothing of this part can be played; of the film as a whole there may be enough.
             log.warning("again in one piece %s error=%r", claim.shown, error.message)
             attempt.insist(lambda: self._database.write(lambda tx: chunk_leases.abandon(tx, claim)))
+            self._messages.wake(Queue.ENCODE)
+            return
+        except HardwareFailed as error:
+            log.warning("again in software %s error=%r", claim.shown, error.message)
+            self._encoders.distrust(error.message)
+            failed = str(error.message)
+            attempt.insist(lambda: self._database.write(lambda tx: chunk_leases.fail_hardware(tx, claim, error=failed)))
             self._messages.wake(Queue.ENCODE)
             return
         key = object_keys.chunk(claim.job_id, claim.number, claim.attempt)
@@ -176,14 +190,11 @@ class ChunkedFilms:
     ) -> list[PlannedChunk]:
         # A disk gives it again for little, whatever ffmpeg reads of it.
         from_copy = is_url(source) and not pieces.reads_in_pieces(source, facts, stop=attempt.stop)
-        sha256, encoder = attempt.claim.content.sha256, arguments.SOFTWARE
-        made_by = build.encoder_build(encoder)
         wanted = [
             PlannedChunk(
                 number=SOUND + 1 + span.number,
                 kind=ChunkKind.VIDEO,
                 plan=_Work(span, from_copy).to_json(),
-                key=chunking.chunk_key(sha256, plan, span, encoder, made_by),
                 frames=span.frames,
                 duration_s=span.duration_s,
             )
@@ -191,15 +202,25 @@ class ChunkedFilms:
         ]
         if plan.audio:
             # Its weight is nothing beside the picture's: it counts no frames.
-            key = chunking.sound_key(sha256, facts, plan, made_by)
             sound = _Work(None, from_copy).to_json()
-            wanted.insert(0, PlannedChunk(SOUND, ChunkKind.AUDIO, sound, key, 0, facts.listed_s))
+            wanted.insert(0, PlannedChunk(SOUND, ChunkKind.AUDIO, sound, 0, facts.listed_s))
         return wanted
 
-    def _present(self, claim: Claim) -> set[str]:
-        """Return which chunks of an earlier run the store still has."""
+    def _fitting(self, claim: Claim, facts: MediaFacts, plan: Plan, wanted: list[PlannedChunk]) -> set[str]:
+        """Return which chunks of an earlier run are what would be made now, and are in the store still.
+
+        Whichever node made one: its key is reckoned again with its own build.
+        """
+        spans = {chunk.number: _Work.from_json(chunk.plan).span for chunk in wanted}
+
+        def fits(chunk: StoredChunk) -> bool:
+            if chunk.number not in spans or chunk.build is None:
+                return False
+            key = chunking.key(claim.content.sha256, facts, plan, spans[chunk.number], chunk.build)
+            return chunk.key == key and self._has(chunk)
+
         stored = self._database.read(lambda tx: chunks.stored(tx, claim.job_id))
-        return {chunk.object_key for chunk in stored if self._has(chunk)}
+        return {chunk.object_key for chunk in stored if fits(chunk)}
 
     def _has(self, chunk: StoredChunk) -> bool:
         try:
@@ -214,10 +235,18 @@ class ChunkedFilms:
         claim = attempt.claim
         work = _Work.from_json(claim.plan)
         make = self._make_sound if work.span is None else partial(self._make_picture, work.span)
+        source = self._sources.find(claim.content)
+        if work.from_copy:
+            source = str(self._sources.kept(attempt, claim.content))
+        if work.span is not None and (claim.encoder or SOFTWARE) != SOFTWARE:
+            return hardware.try_twice(
+                attempt,
+                self._sources,
+                source,
+                lambda: self._sources.kept(attempt, claim.content),
+                lambda source: make(attempt, source, target, accept_short=False),
+            )
         try:
-            source = self._sources.find(claim.content)
-            if work.from_copy:
-                source = str(self._sources.kept(attempt, claim.content))
             return make(attempt, source, target, accept_short=False)
         except Incomplete as error:
             log.warning("again from a copy %s error=%r", claim.shown, error.message)
@@ -226,7 +255,7 @@ class ChunkedFilms:
 
     def _make_sound(self, attempt: Attempt[ChunkClaim], source: str, target: Path, *, accept_short: bool) -> _Made:
         facts, plan = _known(attempt.claim.job)
-        self._note(attempt.claim, film.command(arguments.sound(source, plan, facts.start_s, target), source))
+        self._note(attempt, film.command(arguments.sound(source, plan, facts.start_s, target), source))
         made = chunking.make_sound(
             source,
             facts,
@@ -236,7 +265,7 @@ class ChunkedFilms:
             stop=attempt.stop,
             is_paused=attempt.pace.is_paused,
         )
-        self._note(attempt.claim, made.command, made.log)
+        self._note(attempt, made.command, made.log)
         verified = verify.verify_sound(
             source,
             facts,
@@ -246,16 +275,19 @@ class ChunkedFilms:
             stop=attempt.stop,
             is_paused=attempt.pace.is_paused,
         )
-        return _Made(arguments.SOFTWARE, verified.size_bytes, warning=verified.warning)
+        build = self._encoders.build(SOUND_ENCODER)
+        key = chunking.key(attempt.claim.content.sha256, facts, plan, None, build)
+        return _Made(SOUND_ENCODER, key, build, verified.size_bytes, warning=verified.warning)
 
     def _make_picture(
         self, span: Chunk, attempt: Attempt[ChunkClaim], source: str, target: Path, *, accept_short: bool
     ) -> _Made:
         claim = attempt.claim
         facts, plan = _known(claim.job)
-        encoder, threads = claim.encoder or arguments.SOFTWARE, attempt.pace.threads()
-        argv = arguments.chunk(source, plan, span, target, encoder=encoder, threads=threads)
-        self._note(claim, film.command(argv, source))
+        encoder, tools, threads = claim.encoder or SOFTWARE, self._encoders.tools, attempt.pace.threads()
+        device, build = tools.render_node, self._encoders.build(encoder)
+        argv = arguments.chunk(source, plan, span, target, encoder=encoder, device=device, threads=threads)
+        self._note(attempt, film.command(argv, source))
         made = chunking.make_chunk(
             source,
             facts,
@@ -267,15 +299,27 @@ class ChunkedFilms:
             on_progress=attempt.note_progress,
             stop=attempt.stop,
             is_paused=attempt.pace.is_paused,
+            tools=tools,
         )
-        self._note(claim, made.command, made.log)
+        self._note(attempt, made.command, made.log)
         verified = checks.verify_chunk(
-            plan, span, target, accept_short=accept_short, stop=attempt.stop, is_paused=attempt.pace.is_paused
+            plan,
+            span,
+            target,
+            encoder=encoder,
+            source=source,
+            accept_short=accept_short,
+            stop=attempt.stop,
+            is_paused=attempt.pace.is_paused,
         )
-        return _Made(encoder, verified.size_bytes, verified.fingerprint, verified.start_s, verified.warning)
+        key = chunking.key(claim.content.sha256, facts, plan, span, build)
+        return _Made(encoder, key, build, verified.size_bytes, verified.fingerprint, verified.start_s, verified.warning)
 
-    def _note(self, claim: ChunkClaim, command: str, stderr: str | None = None) -> None:
-        self._database.write(lambda tx: chunk_leases.note(tx, claim, command=command, log=stderr))
+    def _note(self, attempt: Attempt[ChunkClaim], command: str, stderr: str | None = None) -> None:
+        # A database that is away for a moment must not cost what was encoded.
+        attempt.insist(
+            lambda: self._database.write(lambda tx: chunk_leases.note(tx, attempt.claim, command=command, log=stderr))
+        )
 
     # Join
 
@@ -332,10 +376,11 @@ def _finish(tx: Tx, claim: ChunkClaim, key: str, made: _Made) -> Outcome:
         tx,
         claim,
         object_key=key,
+        key=made.key,
+        build=made.build,
         size_bytes=made.size_bytes,
         start_s=made.start_s,
         encoder=made.encoder,
         fingerprint=made.fingerprint,
-        software=arguments.SOFTWARE,
         warning=made.warning,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,16 +28,30 @@ class Keeping:
         self._room = room
 
     def keep(self, attempt: Attempt[Any], object_key: str, path: Path, commit: Callable[[Tx], T]) -> T:
-        """Store a file and commit the transaction that names it. Raises what either raises; the object is doomed then.
+        """Store a film and commit the transaction that names it; as `keep_all`."""
+        return self.keep_all(attempt, {object_key: path}, "video/mp4", commit)
 
-        A store that is away is waited for.
+    def keep_all(
+        self, attempt: Attempt[Any], paths: Mapping[str, Path], media_type: str, commit: Callable[[Tx], T]
+    ) -> T:
+        """Store files, by their keys, and commit the transaction that names them.
+
+        Raises what either raises; the objects are doomed then. A store that is away is waited for.
         """
-        self._room.check(local_bytes=0, object_bytes=path.stat().st_size)
-        attempt.insist(lambda: self._database.write(lambda tx: files.doom(tx, object_key, after_s=DOOM_AFTER_S)))
+        self._room.check(local_bytes=0, object_bytes=sum(path.stat().st_size for path in paths.values()))
+        attempt.insist(lambda: self._doom(paths, after_s=DOOM_AFTER_S))
         try:
-            attempt.insist(lambda: self._storage.put_file(object_key, path, "video/mp4"))
+            for object_key, path in paths.items():
+                attempt.insist(lambda key=object_key, path=path: self._storage.put_file(key, path, media_type))  # type: ignore[misc]
             return attempt.insist(lambda: self._database.write(commit))
         except NebulaError:
-            with suppress(StoreUnavailable):  # else it is deleted when the first doom is due
-                self._database.write(lambda tx: files.doom(tx, object_key))
+            with suppress(StoreUnavailable):  # else they are deleted when the first doom is due
+                self._doom(paths)
             raise
+
+    def _doom(self, object_keys: Iterable[str], *, after_s: float = 0) -> None:
+        def work(tx: Tx) -> None:
+            for object_key in object_keys:
+                files.doom(tx, object_key, after_s=after_s)
+
+        self._database.write(work)

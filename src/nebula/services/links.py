@@ -11,16 +11,25 @@ import logging
 import secrets
 from collections.abc import Callable
 
-from nebula.db import files, links
+from nebula.db import files, links, subtitles
 from nebula.db.database import Database, Tx
-from nebula.domain.records import File, Link, Principal, Rendition
+from nebula.domain.records import File, Link, Principal, Rendition, Subtitles
 from nebula.errors import InvalidInput, NotFound, StoreUnavailable
-from nebula.services.playback import Representation, best_for_web, of_original, of_rendition, seen
+from nebula.services.playback import (
+    Representation,
+    best_for_web,
+    found_subtitles,
+    of_original,
+    of_rendition,
+    of_subtitles,
+    seen,
+)
 
 log = logging.getLogger(__name__)
 
 ORIGINAL = "original"
 AUTO = "auto"
+SUBTITLES = "subtitles"
 DEFAULT_LIFE_S = 6 * 3600
 SHORTEST_LIFE_S = 60
 LONGEST_LIFE_S = 366 * 86400
@@ -33,28 +42,44 @@ class Links:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, principal: Principal, file_id: str, *, quality: str = AUTO, expires_s: int | None = None) -> Link:
+    def create(
+        self,
+        principal: Principal,
+        file_id: str,
+        *,
+        quality: str = AUTO,
+        subtitles_id: str | None = None,
+        expires_s: int | None = None,
+    ) -> Link:
         """Make a link; the record returned is the only one that ever holds its token.
 
         "auto" is what plays everywhere in the best quality, or else the original; it stays what it is, whatever is made
-        later. Raises NotFound, InvalidInput (invalid_expiry, invalid_quality).
+        later. `subtitles_id` is one of the file's subtitles instead of a film. Raises NotFound, InvalidInput
+        (invalid_expiry, invalid_quality).
         """
         if expires_s is not None and not SHORTEST_LIFE_S <= expires_s <= LONGEST_LIFE_S:
             raise InvalidInput(
                 f"expires_s must be from {SHORTEST_LIFE_S} to {LONGEST_LIFE_S} seconds.", code="invalid_expiry"
             )
+        if subtitles_id is not None and quality != AUTO:
+            raise InvalidInput("A link is for a quality or for subtitles, not for both.", code="invalid_quality")
         token = secrets.token_urlsafe(32)
 
         def work(tx: Tx) -> Link:
             file = seen(tx, principal, file_id)
-            chosen = _chosen(file, files.renditions(tx, file.content.id), quality)
+            chosen: Rendition | Subtitles | None
+            if subtitles_id is not None:
+                chosen = found_subtitles(tx, file, subtitles_id)
+            else:
+                chosen = _chosen(file, files.renditions(tx, file.content.id), quality)
             return links.add(
                 tx,
                 digest=_digest(token),
                 account_id=principal.account_id,
                 file_id=file.id,
-                rendition_id=None if chosen is None else chosen.id,
-                quality=ORIGINAL if chosen is None else chosen.rung,
+                rendition_id=chosen.id if isinstance(chosen, Rendition) else None,
+                subtitles_id=chosen.id if isinstance(chosen, Subtitles) else None,
+                quality=_quality(chosen),
                 life_s=expires_s or max(DEFAULT_LIFE_S, 2 * (file.content.duration_s or 0)),
             )
 
@@ -78,9 +103,11 @@ class Links:
         found = self._database.read(lambda tx: _target(tx, digest))
         if found is None:
             raise NotFound("This link does not exist, or it has ended.", code="link_not_found")
-        file, rendition = found
+        file, chosen = found
         watch = self._watch(digest)
-        return of_original(file, watch) if rendition is None else of_rendition(file, rendition, watch)
+        if isinstance(chosen, Subtitles):
+            return of_subtitles(file, chosen, watch)
+        return of_original(file, watch) if chosen is None else of_rendition(file, chosen, watch)
 
     def _watch(self, digest: str) -> Callable[[], bool]:
         def may_continue() -> bool:
@@ -110,11 +137,20 @@ def _chosen(file: File, renditions: list[Rendition], quality: str) -> Rendition 
     return by_rung.get(quality)
 
 
-def _target(tx: Tx, digest: str) -> tuple[File, Rendition | None] | None:
+def _quality(chosen: Rendition | Subtitles | None) -> str:
+    if isinstance(chosen, Subtitles):
+        return SUBTITLES
+    return ORIGINAL if chosen is None else chosen.rung
+
+
+def _target(tx: Tx, digest: str) -> tuple[File, Rendition | Subtitles | None] | None:
     link = links.find_alive(tx, digest, ORIGINAL)
     file = None if link is None else files.find(tx, link.file_id)
     if link is None or file is None:
         return None
+    if link.subtitles_id is not None:
+        found = subtitles.find(tx, file.content.id, link.subtitles_id)
+        return None if found is None else (file, found)
     if link.rendition_id is None:
         return file, None
     return next(((file, one) for one in files.renditions(tx, file.content.id) if one.id == link.rendition_id), None)

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from nebula.db import files, listing
+from nebula.db import files, listing, subtitles
 from nebula.db.database import Database, Tx
-from nebula.domain import names
+from nebula.domain import names, webvtt
 from nebula.domain.listing import FileDetails
-from nebula.domain.records import File, Job, Principal, Rendition
-from nebula.domain.states import LIVE_JOB_STATES, FileState, JobState
+from nebula.domain.records import File, Job, Principal, Rendition, Subtitles
+from nebula.domain.states import LIVE_JOB_STATES, FileState, JobKind, JobState
+from nebula.domain.subtitles import language_tag
 from nebula.errors import Conflict, NotFound, StoreUnavailable
 
 RENDITION_MEDIA_TYPE = "video/mp4"
@@ -58,6 +59,15 @@ class Playback:
             raise NotFound("The file has no such rendition.", code="rendition_not_found")
 
         return of_rendition(*self._database.read(work), self._watch(principal, file_id))
+
+    def subtitles(self, principal: Principal, file_id: str, subtitles_id: str) -> Representation:
+        """Return one of the file's subtitles. Raises NotFound."""
+
+        def work(tx: Tx) -> tuple[File, Subtitles]:
+            file = seen(tx, principal, file_id)
+            return file, found_subtitles(tx, file, subtitles_id)
+
+        return of_subtitles(*self._database.read(work), self._watch(principal, file_id))
 
     def stream_path(self, principal: Principal, file_id: str, purpose: str) -> str:
         """Return the path, below the API's version, of the best representation for `purpose`.
@@ -117,6 +127,33 @@ def of_rendition(file: File, rendition: Rendition, may_continue: Callable[[], bo
     )
 
 
+def of_subtitles(file: File, found: Subtitles, may_continue: Callable[[], bool]) -> Representation:
+    """Return one of a file's subtitles as a representation."""
+    return Representation(
+        object_key=found.object_key,
+        size_bytes=found.size_bytes,
+        etag=f'"{found.sha256}"',
+        media_type=webvtt.MEDIA_TYPE,
+        name=subtitles_name(file.name, found.language),
+        modified_at=found.created_at,
+        may_continue=may_continue,
+    )
+
+
+def subtitles_name(name: str, language: str | None) -> str:
+    """Return what the subtitles of a file are called: players look for the language before the ending."""
+    tag = language_tag(language)
+    return names.with_suffix(name, f".{tag}.vtt" if tag else ".vtt")
+
+
+def found_subtitles(tx: Tx, file: File, subtitles_id: str) -> Subtitles:
+    """Return one of a file's subtitles. Raises NotFound."""
+    found = subtitles.find(tx, file.content.id, subtitles_id)
+    if found is None:
+        raise NotFound("The file has no such subtitles.", code="subtitles_not_found")
+    return found
+
+
 def best_for_web(file: File, renditions: tuple[Rendition, ...] | list[Rendition]) -> Rendition | File | None:
     """Return what plays everywhere in the best quality: the original itself, or the highest rendition."""
     if file.content.web_ready:
@@ -127,10 +164,11 @@ def best_for_web(file: File, renditions: tuple[Rendition, ...] | list[Rendition]
 def why_not_ready(details: FileDetails) -> Conflict:
     """Say why nothing of the file plays everywhere, and when to ask again."""
     state = details.file.content.state
-    live = [job for job in details.jobs if job.state in LIVE_JOB_STATES]
+    of_film = [job for job in details.jobs if job.kind is not JobKind.SUBTITLES]
+    live = [job for job in of_film if job.state in LIVE_JOB_STATES]
     if state is FileState.PROCESSING or live:
         return _not_ready(live[0] if live else None)
-    failed = [job for job in details.jobs if job.state is JobState.FAILED]
+    failed = [job for job in of_film if job.state is JobState.FAILED]
     if state is FileState.FAILED and failed:
         why = failed[-1].error or "unknown"
         return Conflict(

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from nebula.db import accounts, chunk_leases, leases, links, power
+from nebula.db import accounts, chunk_families, chunk_leases, leases, links, power
 from nebula.db.database import Database
 from nebula.errors import StoreUnavailable
 from nebula.messages import Messages
@@ -40,6 +40,7 @@ class Sweep:
         self._messages = messages
         self._parts: list[tuple[str, Callable[[], None]]] = [
             ("leases", self._expire_leases),
+            ("encoders", self._free_stranded),
             ("plans", plan_anew),
             ("queues", self._wake_queues),
             ("uploads", uploads.sweep),
@@ -64,6 +65,10 @@ class Sweep:
             log.warning("lease ran out job=%s attempt=%s", job_id, attempt)
         for job_id, number, attempt in self._database.write(chunk_leases.expire):
             log.warning("lease ran out job=%s chunk=%s attempt=%s", job_id, number, attempt)
+
+    def _free_stranded(self) -> None:
+        for job_id, encoder in self._database.write(chunk_families.free_stranded):
+            log.warning("restarted job=%s encoder=%s reason='no node has it any more'", job_id, encoder)
 
     def _wake_queues(self) -> None:
         for queue in self._database.read(leases.waiting_queues):

@@ -34,13 +34,15 @@ from nebula.errors import (
     StoreUnavailable,
     Superseded,
 )
-from nebula.media import arguments, probe
+from nebula.media import probe
 from nebula.messages import Messages
 from nebula.services.attempt import AnyClaim, Attempt, chunk_lease, job_lease
 from nebula.services.chunked import ChunkedFilms
+from nebula.services.encoders import Encoders
 from nebula.services.keeping import Keeping
 from nebula.services.room import Room
 from nebula.services.sources import Sources
+from nebula.services.subtitling import Subtitling
 from nebula.services.throttling import Pace
 from nebula.services.whole import WholeFilms, known_facts, planned
 from nebula.storage.contract import ObjectStorage
@@ -65,6 +67,7 @@ class Transcoding:
         scratch_dir: Path,
         chunk_s: float = LEAST_S,
         pace: Pace | None = None,
+        encoders: Encoders | None = None,
     ) -> None:
         self._database = database
         self._messages = messages
@@ -72,22 +75,28 @@ class Transcoding:
         # In the encoders' directory: it is emptied with that when their worker starts.
         self._sources = Sources(storage, room, scratch_dir / Queue.ENCODE.value / "sources")
         keeping = Keeping(database, storage, room)
-        self._whole = WholeFilms(database, self._sources, keeping, room)
+        self._encoders = encoders or Encoders()
+        self._shown_encoder: str | None = None
+        self._whole = WholeFilms(database, self._sources, keeping, room, self._encoders)
         self._chunked = ChunkedFilms(
-            database, storage, messages, room, self._sources, keeping, self._whole, chunk_s=chunk_s
+            database, storage, messages, room, self._sources, keeping, self._whole, self._encoders, chunk_s=chunk_s
         )
+        self._subtitling = Subtitling(database, self._sources, keeping, room)
         self._pace = pace or Pace()
         self._node = node
         self._scratch_dir = scratch_dir
 
-    def begin(self, queue: Queue) -> None:
+    def begin(self, queue: Queue, stop: threading.Event | None = None) -> None:
         """Clean up after this node's last worker of the queue, and sign on: leases go back, scratch is emptied.
 
-        Call it before this worker claims anything.
+        Call it before this worker claims anything. The encoders' worker finds its encoder, which may take a while.
+        Raises Stopped.
         """
         for returned in self._database.write(lambda tx: self._begin(tx, queue)):
             log.info("lease given back %s queue=%s", returned, queue)
         shutil.rmtree(self._scratch_dir / queue.value, ignore_errors=True)
+        if queue is Queue.ENCODE:
+            self._know_encoder(stop)
         log.info("worker began queue=%s node=%s version=%s", queue, self._node, __version__)
 
     def note_seen(self) -> None:
@@ -101,8 +110,10 @@ class Transcoding:
         """
         if not self._pace.may_start():
             return False
-        lower_rungs = self._pace.may_start_lower_rungs()
-        claim = self._database.write(lambda tx: _claim_next(tx, queue, self._node, lower_rungs=lower_rungs))
+        if queue is Queue.ENCODE:
+            self._know_encoder(stop)
+        lower_rungs, encoder = self._pace.may_start_lower_rungs(), self._encoders.encoder
+        claim = self._database.write(lambda tx: _claim_next(tx, queue, self._node, encoder, lower_rungs=lower_rungs))
         if queue is Queue.ENCODE:
             self._sources.keep_only(None if claim is None else claim.content)
         if claim is None:
@@ -125,10 +136,18 @@ class Transcoding:
             )
             log.info("planned anew job=%s plan=%s version=%s", claim.job_id, plan.action, plan.version)
 
+    def _know_encoder(self, stop: threading.Event | None) -> None:
+        """Find the encoder where that is due, and show which it is: films may wait for a node that has theirs."""
+        self._encoders.find(stop)
+        encoder = self._encoders.encoder
+        if encoder != self._shown_encoder:
+            self._database.write(lambda tx: nodes.note_encoder(tx, self._node, encoder))
+            self._shown_encoder = encoder
+
     def _run_job(self, claim: Claim, queue: Queue, stop: threading.Event) -> None:
         log.info("claimed %s kind=%s stage=%s content=%s", claim.shown, claim.kind, claim.stage, claim.content.id)
         folder = self._scratch_dir / queue.value / f"{claim.job_id}-{claim.attempt}"
-        check_room = self._check_room if claim.kind is JobKind.RENDITION else _nothing
+        check_room = _nothing if claim.kind is JobKind.PROBE else self._check_room
         lease, pace = job_lease(claim), self._pace
         with Attempt(
             self._database, claim, lease, folder=folder, worker_stop=stop, check_room=check_room, pace=pace
@@ -164,6 +183,8 @@ class Transcoding:
     def _work(self, claim: Claim) -> Callable[[Attempt[Claim]], None]:
         if claim.kind is JobKind.PROBE:
             return self._probe
+        if claim.kind is JobKind.SUBTITLES:
+            return self._subtitling.make
         return {
             JobStage.WHOLE: self._whole.make,
             JobStage.SPLIT: self._chunked.split,
@@ -227,22 +248,23 @@ class Transcoding:
             files.doom(tx, object_keys.rendition(job_id, attempt))
         shown = [f"job={job_id} attempt={attempt}" for job_id, attempt in returned]
         if queue is Queue.ENCODE:
-            nodes.note_encoder(tx, self._node, arguments.SOFTWARE)
             chunks = chunk_leases.give_back(tx, self._node)
             shown += [f"job={job_id} chunk={number} attempt={attempt}" for job_id, number, attempt in chunks]
         return shown
 
 
-def _claim_next(tx: Tx, queue: Queue, node: str, *, lower_rungs: bool) -> Claim | ChunkClaim | None:
+def _claim_next(tx: Tx, queue: Queue, node: str, encoder: str, *, lower_rungs: bool) -> Claim | ChunkClaim | None:
     """Claim what comes first: a job, or a chunk where none of the same priority is made whole."""
     if queue is not Queue.ENCODE:
-        return leases.claim_next(tx, queue, node, plans.VERSION)
-    of_chunks = chunk_leases.first_priority(tx, plans.VERSION)
+        # A film is read whole for its subtitles: never beside what makes one playable, and one at a time.
+        last = jobs.PRIORITIES[JobKind.SUBTITLES] - 1 if leases.runs(tx, queue, node) else None
+        return leases.claim_next(tx, queue, node, plans.VERSION, least_priority=last)
+    of_chunks = chunk_leases.first_priority(tx, plans.VERSION, encoder)
     bounds = [of_chunks] if of_chunks is not None else []
     bounds += [] if lower_rungs else [jobs.LOWER_PRIORITY - 1]
     whole = leases.claim_next(tx, queue, node, plans.VERSION, least_priority=min(bounds, default=None))
     if whole is None and of_chunks is not None and of_chunks == min(bounds):
-        return chunk_leases.claim_next(tx, node, plans.VERSION)
+        return chunk_leases.claim_next(tx, node, plans.VERSION, encoder)
     return whole
 
 

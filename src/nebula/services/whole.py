@@ -12,13 +12,16 @@ from nebula.db import films, leases
 from nebula.db.database import Database, Tx
 from nebula.domain import object_keys, rungs
 from nebula.domain import plan as plans
+from nebula.domain.encoders import SOFTWARE
 from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
 from nebula.domain.records import Claim
-from nebula.errors import Incomplete, MediaError
-from nebula.media import arguments, film, probe, verify
+from nebula.errors import HardwareFailed, Incomplete, MediaError
+from nebula.media import arguments, checks, film, probe, verify
 from nebula.media.verify import VerifiedFilm
+from nebula.services import hardware
 from nebula.services.attempt import Attempt
+from nebula.services.encoders import Encoders
 from nebula.services.keeping import Keeping
 from nebula.services.room import Room
 from nebula.services.sources import Sources
@@ -29,11 +32,12 @@ log = logging.getLogger(__name__)
 class WholeFilms:
     """Makes a film in one claim, and publishes what anyone made."""
 
-    def __init__(self, database: Database, sources: Sources, keeping: Keeping, room: Room) -> None:
+    def __init__(self, database: Database, sources: Sources, keeping: Keeping, room: Room, encoders: Encoders) -> None:
         self._database = database
         self._sources = sources
         self._keeping = keeping
         self._room = room
+        self._encoders = encoders
 
     def make(self, attempt: Attempt[Claim]) -> None:
         """Make the film and publish it."""
@@ -42,8 +46,9 @@ class WholeFilms:
         self._room.check(local_bytes=size_bytes, object_bytes=size_bytes)
         attempt.folder.mkdir(parents=True, exist_ok=True)
         target = attempt.folder / "film.mp4"
-        rung, verified = self._make(attempt, target)
-        self.publish(attempt, target, rung, verified)
+        made = self._make(attempt, target)
+        if made is not None:
+            self.publish(attempt, target, *made)
 
     def publish(self, attempt: Attempt[Claim], target: Path, rung: str, verified: VerifiedFilm) -> None:
         """Store a verified film, and show it to everyone."""
@@ -52,8 +57,11 @@ class WholeFilms:
         self._keeping.keep(attempt, key, target, lambda tx: _publish(tx, claim, key, rung, verified))
         log.info("published %s size_bytes=%s", claim.shown, verified.size_bytes)
 
-    def _make(self, attempt: Attempt[Claim], target: Path) -> tuple[str, VerifiedFilm]:
-        """Make the film; once more from a local copy where it is not all of its source, and then as far as it goes."""
+    def _make(self, attempt: Attempt[Claim], target: Path) -> tuple[str, VerifiedFilm] | None:
+        """Make the film; once more from a local copy where it is not all of its source, and then as far as it goes.
+
+        None where the original turned out to need none: the read of it was cut when it was probed.
+        """
         claim = attempt.claim
         try:
             source = self._sources.find(claim.content)
@@ -66,32 +74,89 @@ class WholeFilms:
 
     def _make_from(
         self, attempt: Attempt[Claim], source: str, facts: MediaFacts | None, target: Path, *, accept_short: bool
-    ) -> tuple[str, VerifiedFilm]:
+    ) -> tuple[str, VerifiedFilm] | None:
         claim = attempt.claim
         plan = planned(claim, facts)
-        if facts is None or plan.rung is None:
+        if facts is not None and plan.web_ready:
+            attempt.insist(lambda: self._database.write(lambda tx: films.record_web_ready(tx, claim, facts, plan)))
+            log.info("web-ready after all %s", claim.shown)
+            return None
+        if facts is None or plan.rung is None or not plan.makes_film:
             raise MediaError(f"No film can be made: {'; '.join(plan.reasons)}.")
+        verified = None if accept_short else self._on_hardware(attempt, source, facts, plan, target)
+        if verified is None:
+            verified = self._run(attempt, source, facts, plan, target, SOFTWARE, accept_short=accept_short)
+        return plan.rung, verified
+
+    def _on_hardware(
+        self, attempt: Attempt[Claim], source: str, facts: MediaFacts, plan: Plan, target: Path
+    ) -> VerifiedFilm | None:
+        """Make the film with this node's hardware; None where it has none for this film, or fails at it."""
+        claim = attempt.claim
+        encoder = self._encoders.choose(facts, plan)
+        if encoder == SOFTWARE or not plan.encodes_video or claim.restarts:
+            return None
+        try:
+            return hardware.try_twice(
+                attempt,
+                self._sources,
+                source,
+                lambda: self._sources.copy(attempt, claim.content),
+                lambda source: self._run(attempt, source, facts, plan, target, encoder, accept_short=False),
+            )
+        except HardwareFailed as error:
+            log.warning("again in software %s error=%r", claim.shown, error.message)
+            self._encoders.distrust(error.message)
+        attempt.insist(
+            lambda: self._database.write(
+                lambda tx: leases.note_encoder(tx, claim.job_id, claim.attempt, SOFTWARE, is_restart=True)
+            )
+        )
+        return None
+
+    def _run(
+        self,
+        attempt: Attempt[Claim],
+        source: str,
+        facts: MediaFacts,
+        plan: Plan,
+        target: Path,
+        encoder: str,
+        *,
+        accept_short: bool,
+    ) -> VerifiedFilm:
+        claim, tools = attempt.claim, self._encoders.tools
         threads, is_paused = attempt.pace.threads(), attempt.pace.is_paused
-        command = film.command(arguments.film(source, plan, target, threads=threads), source)
-        self._note_run(claim, command)
+        argv = arguments.film(source, plan, target, encoder=encoder, device=tools.render_node, threads=threads)
+        self._note_run(attempt, film.command(argv, source))
+        if plan.encodes_video:
+            self._database.write(lambda tx: leases.note_encoder(tx, claim.job_id, claim.attempt, encoder))
         made = film.make(
             source,
             facts,
             plan,
             target,
+            encoder=encoder,
             threads=threads,
             on_progress=attempt.note_progress,
             stop=attempt.stop,
             is_paused=is_paused,
+            tools=tools,
         )
-        self._note_run(claim, made.command, made.log)
+        self._note_run(attempt, made.command, made.log)
         verified = verify.verify(
             source, facts, plan, target, accept_short=accept_short, stop=attempt.stop, is_paused=is_paused
         )
-        return plan.rung, verified
+        if encoder != SOFTWARE:
+            checks.look_closely(source, plan, target, stop=attempt.stop, is_paused=is_paused)
+        return verified
 
-    def _note_run(self, claim: Claim, command: str, stderr: str | None = None) -> None:
-        self._database.write(lambda tx: leases.note(tx, claim.job_id, claim.attempt, command=command, log=stderr))
+    def _note_run(self, attempt: Attempt[Claim], command: str, stderr: str | None = None) -> None:
+        job_id, number = attempt.claim.job_id, attempt.claim.attempt
+        # A database that is away for a moment must not cost what was encoded.
+        attempt.insist(
+            lambda: self._database.write(lambda tx: leases.note(tx, job_id, number, command=command, log=stderr))
+        )
 
 
 def planned(claim: Claim, facts: MediaFacts | None) -> Plan:

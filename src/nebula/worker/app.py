@@ -16,6 +16,7 @@ from nebula.db.database import Database
 from nebula.domain.states import Queue
 from nebula.messages import Messages, make_celery
 from nebula.power import PowerSupplies
+from nebula.services.encoders import Encoders
 from nebula.services.library import Library
 from nebula.services.room import Room
 from nebula.services.sweeping import Sweep
@@ -30,6 +31,11 @@ from nebula.worker.work import PLACES, Worker
 def argv(queue: Queue) -> list[str]:
     """Return the command that runs this queue's worker with this interpreter; settings come from the environment."""
     return [sys.executable, "-m", "nebula.worker.app", queue.value]
+
+
+def create_encoders(settings: Settings) -> Encoders:
+    """Build what finds this node's encoder."""
+    return Encoders(settings.data_dir / "encoder.json", wanted=settings.encoder)
 
 
 def create_worker(settings: Settings, queue: Queue) -> tuple[Celery, Worker]:
@@ -51,6 +57,7 @@ def create_worker(settings: Settings, queue: Queue) -> tuple[Celery, Worker]:
         scratch_dir=settings.scratch_dir,
         chunk_s=settings.chunk_s,
         pace=pace,
+        encoders=create_encoders(settings) if queue is Queue.ENCODE else None,
     )
     throttling = Throttling(
         database,

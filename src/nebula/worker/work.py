@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from nebula.domain.states import Queue
-from nebula.errors import StoreUnavailable
+from nebula.errors import Stopped, StoreUnavailable
 from nebula.services.sweeping import Sweep
 from nebula.services.throttling import Throttling
 from nebula.services.transcoding import Transcoding
@@ -84,6 +84,8 @@ class Worker:
         try:
             while not self.stop.is_set() and self._transcoding.run_next(self.queue, self.stop):
                 pass
+        except Stopped:
+            log.info("stopped queue=%s", self.queue)
         except StoreUnavailable as error:
             log.warning("no work queue=%s store=%s", self.queue, error.store)
         except Exception:  # the task boundary: the next message or look tries again
@@ -104,7 +106,9 @@ class Worker:
 
     def _begin(self) -> bool:
         try:
-            self._transcoding.begin(self.queue)
+            self._transcoding.begin(self.queue, self.stop)
+        except Stopped:
+            return False
         except StoreUnavailable as error:
             log.warning("worker waits queue=%s store=%s", self.queue, error.store)
             return False

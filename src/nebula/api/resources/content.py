@@ -1,4 +1,4 @@
-"""Bytes: originals, renditions, and the redirect to what plays best."""
+"""Bytes: originals, renditions, subtitles, and the redirect to what plays best."""
 
 from __future__ import annotations
 
@@ -32,6 +32,19 @@ class RenditionContent:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, file_id: str, rendition_id: str) -> None:
         self._delivery.answer(req, resp, self._playback.rendition(principal(req), file_id, rendition_id))
+
+    on_head = on_get
+
+
+class SubtitlesContent:
+    """`GET|HEAD /files/{id}/subtitles/{sid}/content`."""
+
+    def __init__(self, playback: Playback, delivery: Delivery) -> None:
+        self._playback = playback
+        self._delivery = delivery
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, file_id: str, subtitles_id: str) -> None:
+        self._delivery.answer(req, resp, self._playback.subtitles(principal(req), file_id, subtitles_id))
 
     on_head = on_get
 

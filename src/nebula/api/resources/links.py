@@ -14,6 +14,7 @@ from nebula.api.shapes import time_json
 from nebula.domain.names import last_segment, with_suffix
 from nebula.domain.records import Link
 from nebula.services.links import Links
+from nebula.services.playback import subtitles_name
 
 MP4 = ".mp4"
 
@@ -27,7 +28,7 @@ class FileLinks:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, file_id: str) -> None:
         asking = principal(req)
-        wanted = self._bodies.read_some(req, expires_s=int, quality=str) if _has_body(req) else {}
+        wanted = self._bodies.read_some(req, expires_s=int, quality=str, subtitles_id=str) if _has_body(req) else {}
         resp.status = falcon.HTTP_201
         resp.set_header("Cache-Control", "no-store")
         resp.media = link_json(self._links.create(asking, file_id, **wanted), req.prefix)
@@ -70,6 +71,7 @@ def link_json(link: Link, base: str) -> dict[str, Any]:
         "file_id": link.file_id,
         "name": link.name,
         "rendition_id": link.rendition_id,
+        "subtitles_id": link.subtitles_id,
         "quality": link.quality,
         "created_at": time_json(link.created_at),
         "expires_at": time_json(link.expires_at),
@@ -78,6 +80,8 @@ def link_json(link: Link, base: str) -> dict[str, Any]:
 
 def _shown_name(link: Link) -> str:
     # Players take the ending for the format.
+    if link.subtitles_id is not None:
+        return last_segment(subtitles_name(link.name, link.subtitles_language))
     return last_segment(link.name if link.rendition_id is None else with_suffix(link.name, MP4))
 
 

@@ -9,6 +9,7 @@ from nebula.api.gates import Gates
 from nebula.api.listings import write_listing
 from nebula.api.resources.health import services_json
 from nebula.api.shapes import node_json
+from nebula.services.operations import running_release
 from nebula.services.status import Status as StatusService
 
 
@@ -27,6 +28,7 @@ class Status:
             queue.setdefault(name, {})[state] = number
         resp.media = {
             "version": nebula.__version__,
+            "release": running_release(),
             "services": services_json(overview.services),
             "disk": {
                 "total_bytes": disk.total_bytes,

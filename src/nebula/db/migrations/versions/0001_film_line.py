@@ -1,4 +1,4 @@
-"""The film's line: accounts, uploads, files, jobs, renditions, links."""
+"""The film's line: accounts, uploads, files, jobs, renditions, subtitles, links."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def upgrade() -> None:
     _library()
     _uploads()
     _work()
+    _operations()
 
 
 def _accounts() -> None:
@@ -196,7 +197,8 @@ def _work() -> None:
         "chunks",
         _to("job_id", "jobs"),
         _integer("number"),
-        *[_text(name) for name in ("kind", "plan", "key", "state")],
+        *[_text(name) for name in ("kind", "plan", "state")],
+        *[_maybe_text(name) for name in ("key", "build")],
         _integer("frames"),
         sa.Column("duration_s", sa.Double(), nullable=False),
         _integer("frames_done"),
@@ -230,12 +232,31 @@ def _work() -> None:
         sa.UniqueConstraint("content_id", "rung", name="unq_renditions__content_id_rung"),
     )
     op.create_table(
+        "subtitles",
+        _key(),
+        _to("content_id", "contents"),
+        _integer("number"),
+        _text("codec"),
+        *[_maybe_text(name) for name in ("language", "title")],
+        *[
+            sa.Column(name, sa.Boolean(), nullable=False)
+            for name in ("is_default", "is_forced", "is_for_hearing_impaired")
+        ],
+        _text("object_key", unique=True),
+        _size("size_bytes"),
+        _text("sha256"),
+        _integer("cues"),
+        _time("created_at"),
+        sa.UniqueConstraint("content_id", "number", name="unq_subtitles__content_id_number"),
+    )
+    op.create_table(
         "links",
         _key(),
         _text("digest", unique=True),
         _text("account_id"),
         _to("file_id", "files"),
         _to("rendition_id", "renditions", nullable=True),
+        _to("subtitles_id", "subtitles", nullable=True),
         _text("quality"),
         _time("created_at"),
         _time("expires_at"),
@@ -244,6 +265,7 @@ def _work() -> None:
     op.create_index("links_by_account", "links", ["account_id"])
     op.create_index("links_by_file", "links", ["file_id"])
     op.create_index("links_by_rendition", "links", ["rendition_id"])
+    op.create_index("links_by_subtitles", "links", ["subtitles_id"])
     op.create_table(
         "nodes",
         _key("name"),
@@ -271,3 +293,16 @@ def _work() -> None:
         sa.Column("temperature_c", sa.Double(), nullable=True),
     )
     op.create_index("idx_power_changes__node_at", "power_changes", ["node", "at"])
+
+
+def _operations() -> None:
+    op.create_table(
+        "operations",
+        _key(),
+        *[_text(name) for name in ("kind", "state", "asked_by")],
+        *[_maybe_text(name) for name in ("commit_id", "release", "message")],
+        _time("created_at"),
+        _maybe_time("started_at"),
+        _maybe_time("finished_at"),
+    )
+    op.create_index("operations_by_time", "operations", ["created_at"])

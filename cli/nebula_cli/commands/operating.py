@@ -1,0 +1,88 @@
+"""The server itself: which version runs, and the way back to the one before."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from nebula_cli import formats, output, shapes
+from nebula_cli.errors import CliError, UsageError
+from nebula_cli.patience import Patience
+from nebula_cli.signed_in import SignedIn
+from nebula_cli.words import command
+
+SHOWN = 10
+POLL_S = 1.0
+WAITED_S = 15 * 60
+TITLES = ("WHAT", "STATE", "COMMIT", "BY", "AGE", "OUTCOME")
+
+
+@command
+def deploy(action: str, *, json: bool = False) -> None:
+    """Show which version runs and how it came, or go back to the one before (owner).
+
+    ACTION is status or rollback. A new version comes by git push nebula main.
+
+    --json  print the API's objects, one a line
+    """
+    if action not in {"status", "rollback"}:
+        raise UsageError(f"deploy has no {output.clean(action)!r}: nebula deploy status, or nebula deploy rollback.")
+    api = SignedIn()
+    if action == "status":
+        _status(api, json)
+    else:
+        _rollback(api, json)
+
+
+def _status(api: SignedIn, json: bool) -> None:
+    found = [one for one in api.items("/operations") if one.get("kind") in {"deploy", "rollback"}][:SHOWN]
+    if json:
+        output.print_all(found)
+        return
+    now = api.get("/status")
+    release = now.get("release") or "no release: this server was not installed by site.yml"
+    output.data(f"{'runs:':<12} {output.clean(str(release))}")
+    output.data(f"{'version:':<12} {output.clean(str(now.get('version', '?')))}")
+    if found:
+        output.print_table(TITLES, [_row(one) for one in found], shapes.STATE_COLOURS)
+    else:
+        output.say("Nothing was deployed yet: git push nebula main")
+
+
+def _rollback(api: SignedIn, json: bool) -> None:
+    asked = api.send("POST", "/operations", {"kind": "rollback"})
+    output.say("Going back to the version before; running players and uploads go on by themselves.")
+    ended = _ended(api, asked)
+    if json:
+        output.print_json(ended)
+    if ended.get("state") != "done":
+        raise CliError(output.clean(str(ended.get("message") or "The way back failed; see nebula deploy status")))
+    if not json:
+        output.data(output.clean(str(ended.get("message") or "Done.")))
+
+
+def _ended(api: SignedIn, asked: dict[str, Any]) -> dict[str, Any]:
+    """Wait until what was asked for has ended; the gateway restarts meanwhile."""
+    patience, deadline = Patience(output.say), time.monotonic() + WAITED_S
+    while time.monotonic() < deadline:
+        try:
+            found = next((one for one in api.items("/operations") if one["id"] == asked["id"]), asked)
+            patience.got_on()
+        except CliError as error:
+            patience.wait(error)
+            continue
+        if found.get("state") in {"done", "failed"}:
+            return found
+        time.sleep(POLL_S)
+    raise CliError("It has not ended yet; how it goes on: nebula deploy status")
+
+
+def _row(one: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        str(one.get("kind", "")),
+        str(one.get("state", "")),
+        str(one.get("commit") or "")[:12],
+        str(one.get("asked_by", "")),
+        formats.age(one.get("created_at")),
+        str(one.get("message") or ""),
+    )

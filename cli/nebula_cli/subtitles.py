@@ -1,0 +1,111 @@
+"""A file's subtitles as people name them: by language, by title, by id, or "none"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nebula_cli import formats, lookup, output
+from nebula_cli.errors import CliError, NotFound
+
+NONE = "none"
+TITLES = ("SUBTITLES", "FOR", "SIZE", "ID", "TITLE")
+
+
+def rows(file: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return what `info` says of each of a file's subtitles, below TITLES."""
+    return [_row(each) for each in _all(file)]
+
+
+def handed(file: Mapping[str, Any], wanted: str) -> tuple[list[dict[str, Any]], bool]:
+    """Return a file's subtitles as a player gets them, and whether it is to show the first at once.
+
+    Where nothing is wanted the film's own choice is shown, else what it forces, else nothing. Raises NotFound.
+    """
+    chosen = _matching(file, wanted) if wanted else [each for each in _all(file) if _is_shown_unasked(each)]
+    first = sorted(chosen, key=_is_special if wanted else _is_no_default)[:1]
+    return [*first, *(each for each in _all(file) if each not in first)], bool(first)
+
+
+def one(file: Mapping[str, Any], wanted: str) -> dict[str, Any]:
+    """Return the only subtitles that `wanted` names. Raises NotFound, or CliError that lists several."""
+    found = _matching(file, wanted)
+    if len(found) > 1:
+        shown = "; ".join(f"{each['id']} {output.clean(_named(each))}" for each in found[: lookup.SHOWN])
+        raise CliError(f"{len(found)} subtitles are {output.clean(wanted)!r}; name one by its id: {shown}")
+    return found[0]
+
+
+def languages(file: Mapping[str, Any]) -> str:
+    """Return "de, en": what there is."""
+    return ", ".join(dict.fromkeys(_language(each) for each in _all(file)))
+
+
+def file_name(file: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Return what the subtitles of a file are called, as players look for them: film.de.vtt."""
+    last = str(file["name"]).rsplit("/", 1)[-1]
+    stem = last.rpartition(".")[0] or last
+    language = found.get("language")
+    return f"{stem}.{language}.vtt" if language else f"{stem}.vtt"
+
+
+def _all(file: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return list(file.get("subtitles") or [])
+
+
+def _matching(file: Mapping[str, Any], wanted: str) -> list[dict[str, Any]]:
+    word = wanted.lower()
+    for fits in (_is_in_language, _is_of_language, _is_titled, _has_id):
+        found = [each for each in _all(file) if word and fits(each, word)]
+        if found:
+            return found
+    there_are = f"; there are: {languages(file)}" if _all(file) else " and no others"
+    raise NotFound(f"There are no subtitles {output.clean(wanted)!r}{there_are}; see: nebula info {file['id']}")
+
+
+def _is_in_language(found: Mapping[str, Any], word: str) -> bool:
+    return str(found.get("language") or "").lower() == word
+
+
+def _is_of_language(found: Mapping[str, Any], word: str) -> bool:
+    return str(found.get("language") or "").lower().split("-")[0] == word
+
+
+def _is_titled(found: Mapping[str, Any], word: str) -> bool:
+    return word in str(found.get("title") or "").lower()
+
+
+def _has_id(found: Mapping[str, Any], word: str) -> bool:
+    return str(found["id"]).startswith(word)
+
+
+def _is_shown_unasked(found: Mapping[str, Any]) -> bool:
+    return bool(found.get("default") or found.get("forced"))
+
+
+def _is_no_default(found: Mapping[str, Any]) -> bool:
+    return not found.get("default")
+
+
+def _is_special(found: Mapping[str, Any]) -> bool:
+    # Who asks for a language means all that is said.
+    return bool(found.get("forced"))
+
+
+def _row(found: Mapping[str, Any]) -> tuple[str, ...]:
+    size = formats.size(found.get("size_bytes") or 0)
+    return _language(found), _purpose(found), size, str(found["id"]), str(found.get("title") or "")
+
+
+def _language(found: Mapping[str, Any]) -> str:
+    return str(found.get("language") or "?")
+
+
+def _purpose(found: Mapping[str, Any]) -> str:
+    kinds = (("default", "default"), ("forced", "forced"), ("hearing_impaired", "hearing-impaired"))
+    return ", ".join(shown for name, shown in kinds if found.get(name))
+
+
+def _named(found: Mapping[str, Any]) -> str:
+    told = [_language(found), _purpose(found), str(found.get("title") or "")]
+    return " ".join(word for word in told if word)

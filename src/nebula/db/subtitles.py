@@ -1,0 +1,75 @@
+"""The subtitles of contents: rows to records, and their publication, all of a job's at once."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nebula.db import files, leases
+from nebula.db.database import Tx, aware
+from nebula.domain.media import SubtitleStream
+from nebula.domain.records import Claim, Subtitles
+
+
+@dataclass(frozen=True)
+class NewSubtitles:
+    """One stream whose WebVTT is stored."""
+
+    stream: SubtitleStream
+    object_key: str
+    size_bytes: int
+    sha256: str
+    cues: int
+
+
+def record(row: Any) -> Subtitles:
+    """Turn a row into its record."""
+    return Subtitles(
+        id=row.id,
+        content_id=row.content.id,
+        number=row.number,
+        codec=row.codec,
+        language=row.language,
+        title=row.title,
+        is_default=row.is_default,
+        is_forced=row.is_forced,
+        is_for_hearing_impaired=row.is_for_hearing_impaired,
+        object_key=row.object_key,
+        size_bytes=row.size_bytes,
+        sha256=row.sha256,
+        cues=row.cues,
+        created_at=aware(row.created_at),
+    )
+
+
+def find(tx: Tx, content_id: str, subtitles_id: str) -> Subtitles | None:
+    """Return one of a content's subtitles."""
+    rows = tx.e.Subtitles.select(lambda one: one.content.id == content_id)
+    return next((record(row) for row in rows if row.id == subtitles_id), None)
+
+
+def publish(tx: Tx, claim: Claim, made: Sequence[NewSubtitles], *, warning: str | None) -> None:
+    """Publish what a job made: job done, rows there, objects spared. Raises Superseded, changing nothing."""
+    leases.finish(tx, claim.job_id, claim.attempt, warning=warning)
+    for one in made:
+        stream = one.stream
+        tx.e.Subtitles(
+            id=str(uuid.uuid4()),
+            content=claim.content.id,
+            number=stream.index,
+            codec=stream.codec,
+            language=stream.language or None,
+            title=stream.title or None,
+            is_default=stream.is_default,
+            is_forced=stream.is_forced,
+            is_for_hearing_impaired=stream.is_for_hearing_impaired,
+            object_key=one.object_key,
+            size_bytes=one.size_bytes,
+            sha256=one.sha256,
+            cues=one.cues,
+            created_at=tx.now,
+        )
+        files.spare(tx, one.object_key)
+    tx.flush()

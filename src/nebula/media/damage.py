@@ -1,0 +1,86 @@
+"""Whether a source is damaged where what was made of it falls short: decoded by ffprobe, to be held against ffmpeg.
+
+An ffmpeg that loses pictures of a sound source makes a bad film; one that makes what a broken source still shows makes
+the best that there is. The packet lists of the two do not tell which it was.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nebula.domain.chunks import Chunk
+from nebula.media.arguments import PIXEL_BOUND
+from nebula.media.packets import seconds
+from nebula.media.run import Bounds, run
+from nebula.media.source import input_arguments
+from nebula.media.tools import INSTALLED, Tools
+
+UNEVEN_SLACK = 2  # pictures that one decoder shows at an end and another does not
+MARGIN_S = 2.0  # before a chunk's first picture, and after its last: what its pictures are decoded from
+
+
+@dataclass
+class Decoded:
+    """What of one stream can be decoded. Times are the source's own."""
+
+    frames: int = 0
+    ends_s: float = 0.0
+
+
+def lost_pictures(made: int, least: int, most: int, decode: Callable[[], Decoded]) -> str | None:
+    """Say where fewer pictures were made than the source shows; its packets promise `least` to `most` of them."""
+    if made >= least == most:
+        return None
+    there = decode().frames
+    if made < least <= there or (least < most and made + UNEVEN_SLACK < there):
+        return f"ffmpeg made {made} of the {there} pictures that the source shows"
+    return None
+
+
+def decode_stream(
+    source: str,
+    index: int,
+    part: Chunk | None = None,
+    *,
+    stop: threading.Event | None = None,
+    tools: Tools = INSTALLED,
+) -> Decoded:
+    """Decode a stream of the source, or one chunk's span of it, as far as it can be. Raises FfmpegFailed, Stopped."""
+    decoded = Decoded()
+
+    def take(line: str) -> bool:
+        shown_s, _, lasts_s = line.rstrip("|").partition("|")
+        _count(decoded, seconds(shown_s), seconds(lasts_s) or 0.0, part)
+        return True
+
+    argv = [
+        *(tools.ffprobe, "-v", "error", *PIXEL_BOUND, *_interval(part), "-select_streams", str(index)),
+        *("-show_entries", "frame=best_effort_timestamp_time,pkt_duration_time,duration_time"),
+        *("-of", "compact=print_section=0:nokey=1", *input_arguments(source)),
+    ]
+    run(argv, source=source, on_line=take, bounds=Bounds(tools.film_memory_bytes, stall_s=tools.stall_s), stop=stop)
+    return decoded
+
+
+def _count(decoded: Decoded, shown_s: float | None, lasts_s: float, part: Chunk | None) -> None:
+    if shown_s is None:  # a line about a picture's side data
+        return
+    if part is not None and (shown_s < _or(part.from_s, -math.inf) or shown_s >= _or(part.to_s, math.inf)):
+        return
+    decoded.frames += 1
+    decoded.ends_s = max(decoded.ends_s, shown_s + lasts_s)
+
+
+def _or(bound: float | None, unbound: float) -> float:
+    return unbound if bound is None else bound
+
+
+def _interval(part: Chunk | None) -> list[str]:
+    if part is None:
+        return []
+    begins = "" if part.seek_s is None else f"{max(0.0, part.clock_s - MARGIN_S):.6f}"
+    ends = "" if part.to_s is None else f"{part.to_s + MARGIN_S:.6f}"
+    return ["-read_intervals", f"{begins}%{ends}"]

@@ -1,0 +1,51 @@
+"""Whether the pictures that hardware encoded look like the source's: a broken driver's decode, and are green."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from nebula.domain.chunks import Chunk
+from nebula.domain.plan import Plan
+from nebula.errors import FfmpegFailed
+from nebula.media import arguments
+from nebula.media.run import Bounds, run
+from nebula.media.tools import INSTALLED, Tools
+
+FRAMES = 25  # what breaks later breaks the decode, too
+# SSIM, the mean of luma and colours. What is worth watching has 0.9 and more, green pictures less than a half.
+LEAST = 0.7
+
+
+def check(
+    source: str,
+    plan: Plan,
+    part: Chunk | None,
+    target: Path,
+    *,
+    frames: int = FRAMES,
+    stop: threading.Event | None = None,
+    is_paused: Callable[[], bool] = lambda: False,
+    tools: Tools = INSTALLED,
+) -> float:
+    """Compare the first pictures of a chunk, or of a film without one, to what went into the encoder.
+
+    Returns how alike they are on the average (1 is the same). Raises FfmpegFailed where they are not, NoRoom, Stopped.
+    """
+    found: list[float] = []
+
+    def take(line: str) -> bool:
+        # "n:1 Y:0.98 U:0.97 V:0.97 All:0.98 (17.0)"
+        told = re.search(r"All:(-?[\d.]+)", line)
+        found.extend([float(told[1])] if told else [])
+        return True
+
+    argv = arguments.likeness(source, plan, part, target, frames=frames, ffmpeg=tools.ffmpeg)
+    bounds = Bounds(memory_bytes=tools.film_memory_bytes, stall_s=tools.stall_s)
+    log = run(argv, source=source, on_line=take, bounds=bounds, stop=stop, is_paused=is_paused)
+    alike = sum(found) / len(found) if found else 0.0
+    if alike < LEAST:
+        raise FfmpegFailed(f"The pictures that were made are not the source's: they are {alike:.2f} alike.", log=log)
+    return alike
