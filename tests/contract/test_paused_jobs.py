@@ -9,6 +9,7 @@ import pytest
 
 from nebula.db import chunk_leases, jobs, leases
 from nebula.db.database import Database, Tx
+from nebula.domain.encoders import SOFTWARE
 from nebula.domain.records import ChunkClaim, Claim
 from nebula.domain.states import FileState, JobKind, JobState, Queue
 from nebula.services.transcoding import _claim_next
@@ -141,11 +142,15 @@ def test_paused_chunk_that_was_done_meanwhile_counts(films: Films) -> None:
     assert films.job()["chunks_done"] == 1
 
 
+def _claimed(tx: Tx, lower_rungs: bool) -> Claim | ChunkClaim | None:
+    return _claim_next(tx, Queue.ENCODE, "n1", SOFTWARE, lower_rungs=lower_rungs)
+
+
 @pytest.mark.parametrize("lower_rungs", [True, False])
 def test_lower_rung_is_claimed_only_where_everything_may_run(database: Database, lower_rungs: bool) -> None:
     def claimed() -> list[str]:
         found = []
-        while claim := database.write(lambda tx: _claim_next(tx, Queue.ENCODE, "n1", lower_rungs=lower_rungs)):
+        while claim := database.write(lambda tx: _claimed(tx, lower_rungs)):
             assert isinstance(claim, Claim)
             found.append(claim.job_id)
         return found
@@ -161,5 +166,5 @@ def test_chunks_of_a_lower_rung_are_claimed_only_where_everything_may_run(
 ) -> None:
     monkeypatch.setattr("nebula.domain.plan.VERSION", CHUNKS_VERSION)
     films.database.write(lambda tx: tx.execute(f"UPDATE jobs SET priority = {jobs.LOWER_PRIORITY + 1}"))
-    claim = films.database.write(lambda tx: _claim_next(tx, Queue.ENCODE, "n1", lower_rungs=lower_rungs))
+    claim = films.database.write(lambda tx: _claimed(tx, lower_rungs))
     assert (claim is not None) == lower_rungs
