@@ -29,6 +29,7 @@ ansible_ssh_common_args={ssh_options}
 """
 RECAP = re.compile(r"^(\S+)\s+: ok=\d+ +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.M)
 READY = "curl -s -m 10 --unix-socket /run/nebula/api.sock http://localhost/readyz"
+AS_WORKER = "/usr/local/lib/nebula/as-worker"  # runs a command in the encode worker's sandbox
 BIN = Path(sys.executable).parent
 
 
@@ -122,6 +123,11 @@ class Owner:
         """How the gateway finds its stores, asked on the machine; nothing while it does not serve."""
         services: dict[str, str] = self._readiness().get("services", {})
         return services
+
+    def pongs(self, seconds: int = 5) -> bool:
+        """Whether the gateway itself answers: without the tailnet, a place's own way out may take any connection."""
+        asks = ["curl", "-s", "-m", str(seconds), f"http://{self.address}:8420/ping"]
+        return '"pong"' in self.member.computer.run(asks, check=False)
 
     def is_ready(self) -> bool:
         return bool(self._readiness().get("ready"))

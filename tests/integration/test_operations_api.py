@@ -130,6 +130,15 @@ def test_deployer_notes_a_push(
     assert (found["asked_by"], found["commit"]) == ("push", "ab" * 20)
 
 
+def test_operation_that_a_power_cut_ended_is_not_running_for_ever(database: Database) -> None:
+    service = Operations(database, spool=None)
+    cut_off, again = service.begin("ab" * 20), service.begin("ab" * 20)
+    assert [(row.id, row.state) for row in service.latest()] == [
+        (again.id, OperationState.RUNNING),
+        (cut_off.id, OperationState.FAILED),
+    ]
+
+
 def test_nodes_are_listed_one_a_line(
     environ: dict[str, str],
     settings: Settings,

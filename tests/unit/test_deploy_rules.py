@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nebula_deploy import locked, revisions
-from nebula_deploy.machine import connection
+from nebula_deploy.machine import connection, telling
 from nebula_deploy.places import Stop
 from nebula_deploy.revisions import Course, Revision
 from tests.deploys import LOCK, PROJECT
@@ -121,6 +121,24 @@ def test_own_lock_covers_the_own_project() -> None:
     from tests.static.source import ROOT
 
     locked.check((ROOT / "requirements.lock").read_text(), (ROOT / "pyproject.toml").read_text())
+
+
+def test_journal_is_cut_down_to_what_tells() -> None:
+    journal = """Starting nebula-api.service - Nebula gateway...
+[2026-01-01 10:00:00 +0000] [12] [INFO] Booting worker with pid: 12
+Traceback (most recent call last):
+  File "/opt/nebula/releases/x/venv/lib/python3.11/site-packages/gunicorn/arbiter.py", line 752, in spawn_worker
+    worker.init_process()
+  File "/opt/nebula/releases/x/venv/lib/python3.11/site-packages/nebula/api/app.py", line 35, in <module>
+    raise RuntimeError("a slip")
+RuntimeError: a slip
+[2026-01-01 10:00:00 +0000] [12] [ERROR] Worker failed to boot.
+nebula-api.service: Failed with result 'exit-code'."""
+    assert telling((journal + "\n" + journal.replace("[12]", "[13]")).splitlines()) == [
+        'File "/opt/nebula/releases/x/venv/lib/python3.11/site-packages/nebula/api/app.py", line 35, in <module>',
+        "RuntimeError: a slip",
+        "[2026-01-01 10:00:00 +0000] [13] [ERROR] Worker failed to boot.",
+    ]
 
 
 def test_databases_address_becomes_variables_and_no_word_of_a_command() -> None:

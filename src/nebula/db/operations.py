@@ -45,6 +45,17 @@ def live(tx: Tx, kind: OperationKind) -> Operation | None:
     return next((record(row) for row in rows.order_by(lambda row: row.created_at).limit(1)), None)
 
 
+def end_cut_off(tx: Tx) -> None:
+    """Note that what was carried out before has ended: the machine does one thing at a time, so it was cut off."""
+    tx.execute(
+        "UPDATE operations SET state = $failed, message = $message, finished_at = $now WHERE state = $running",
+        failed=OperationState.FAILED.value,
+        message="It was cut off in the middle.",
+        now=tx.now,
+        running=OperationState.RUNNING.value,
+    )
+
+
 def take(tx: Tx, operation_id: str) -> Operation | None:
     """Note that an operation is carried out; None where none of that id waits."""
     row = tx.e.Operation.get_for_update(id=operation_id)

@@ -53,6 +53,7 @@ class Operations:
         """Note that the machine deploys a commit that was pushed."""
 
         def work(tx: Tx) -> Operation:
+            operations.end_cut_off(tx)
             added = operations.add(tx, OperationKind.DEPLOY, PUSH, commit_id=commit_id)
             tx.flush()
             return operations.take(tx, added.id) or added
@@ -61,10 +62,15 @@ class Operations:
 
     def take(self, operation_id: str) -> Operation:
         """Note that the machine carries out what was asked for. Raises NotFound where nothing of that id waits."""
-        taken = self._database.write(lambda tx: operations.take(tx, operation_id))
-        if taken is None:
-            raise NotFound("No operation of that id waits.")
-        return taken
+
+        def work(tx: Tx) -> Operation:
+            operations.end_cut_off(tx)
+            taken = operations.take(tx, operation_id)
+            if taken is None:
+                raise NotFound("No operation of that id waits.")
+            return taken
+
+        return self._database.write(work)
 
     def end(self, operation_id: str, state: OperationState, message: str, release: str | None) -> None:
         """Note how an operation ended. Raises NotFound where nothing of that id runs."""

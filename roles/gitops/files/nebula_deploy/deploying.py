@@ -1,0 +1,209 @@
+"""A deploy and a way back, step by step. Until the link is switched nothing that serves has been touched.
+
+The schema only grows before the switch, so that the old code runs on it and can come back by itself; what a revision
+takes away, it takes away after the new release has shown that it serves.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from nebula_deploy import checks, revisions
+from nebula_deploy.places import Places, Stop
+from nebula_deploy.releases import Release, Releases
+from nebula_deploy.repository import DEPLOYED, MAIN, Repository
+from nebula_deploy.revisions import Course, Graph
+
+Say = Callable[[str], None]
+
+
+class Steps(Protocol):
+    """What of the machine a deploy needs (machine.Machine)."""
+
+    def unpack(self, archive: bytes, source: Path) -> None: ...
+    def build(self, release: Path) -> None: ...
+    def schema(self) -> str | None: ...
+    def migrate(self, release: Path, *words: str) -> None: ...
+    def dump(self, target: Path) -> None: ...
+    def restart(self) -> None: ...
+    def wait_until_ready(self) -> None: ...
+    def last_words(self, since: float) -> list[str]: ...
+    def other_nodes(self) -> list[str]: ...
+
+
+class Deploying:
+    """Brings a commit to life, or goes back. Only one at a time (spool.py holds the lock)."""
+
+    def __init__(self, places: Places, repository: Repository, machine: Steps, say: Say) -> None:
+        self._places = places
+        self._repository = repository
+        self._machine = machine
+        self._say = say
+        self._releases = Releases(places)
+
+    def deploy(self, commit: str) -> str:
+        """Bring a commit to life; return the sentence of success. Raises Stop; then what served before serves."""
+        try:
+            return self._deploy(commit)
+        except (Stop, OSError) as error:
+            # What main says is what runs: the same commit can be pushed again, and a better one goes on from there.
+            self._repository.move(MAIN, self._repository.named(DEPLOYED), only_from=commit)
+            if isinstance(error, Stop):
+                raise
+            raise Stop(f"The machine could not read or write: {error}.") from error
+
+    def rollback(self) -> str:
+        """Go back to the release that served before; return the sentence of success. Raises Stop."""
+        current = self._releases.current()
+        target = self._releases.before(current) if current else None
+        if current is None or target is None:
+            raise Stop("There is no release before this one: nothing to go back to.")
+        self._say(f"Going back from {current.name} to {target.name}.")
+        if self._places.serves:
+            self._check_way_back(target)
+        self._serve(target.path, current.path)
+        commit = self._repository.named(target.commit) if target.commit else None
+        self._repository.move(DEPLOYED, commit)
+        self._repository.move(MAIN, commit)
+        return f"{target.name} serves again."
+
+    def _check_way_back(self, target: Release) -> None:
+        history = self._history(target.path)
+        try:
+            revisions.course(self._known(history), self._machine.schema(), revisions.head(history))
+        except Stop as stop:
+            raise Stop(f"There is no way back to {target.name}. {stop}") from None
+
+    def _deploy(self, commit: str) -> str:
+        name = self._repository.release_name(commit)
+        path, old = self._places.releases / name, self._old(name)
+        self._say(f"Deploying {commit[:12]}: {self._repository.subject(commit)}")
+        if old is not None and old.name == name:
+            self._settle(path, commit)
+            return f"{name} serves already."
+        history = checks.check(self._repository, commit)
+        try:
+            self._make(path, commit)
+            if self._places.serves:
+                self._prepare_schema(path, history)
+            self._serve(path, old.path if old else None)
+        except (Stop, OSError):
+            self._forget(path)
+            raise
+        self._settle(path, commit)
+        try:
+            self._finish(path, commit, old)
+        except (Stop, OSError) as error:
+            self._say(f"It serves; what comes after that was cut short: {error}")
+        return f"{name} serves."
+
+    def _finish(self, path: Path, commit: str, old: Release | None) -> None:
+        """Do what a release that serves leaves to do. Nothing of it takes the release back."""
+        self._finish_schema(path)
+        for name in self._releases.prune():
+            self._say(f"Removed the release {name}.")
+        self._say_what_is_due(self._due(commit, old))
+
+    def _old(self, name: str) -> Release | None:
+        """Return what serves: `current`, or what was before it where a deploy was cut off after its switch."""
+        current = self._releases.current()
+        if current is None or current.name != name or current.deployed_at or self._releases.is_first(current.path):
+            return current
+        return next(iter(self._releases.kept()), None)
+
+    def _make(self, path: Path, commit: str) -> None:
+        if self._releases.is_built(path):
+            self._say(f"The release {path.name} is still there.")
+            return
+        self._releases.check_room()
+        self._say(f"Building {path.name}.")
+        self._releases.begin(path)
+        self._machine.unpack(self._repository.archive(commit), path / "source")
+        self._machine.build(path)
+        self._releases.finish(path)
+
+    def _prepare_schema(self, path: Path, history: Graph) -> None:
+        schema, wanted = self._machine.schema(), revisions.head(history)
+        course = revisions.course(self._known(history), schema, wanted)
+        self._machine.dump(self._places.dumps / f"{path.name}.dump")
+        if course is Course.KEEP:
+            self._say(f"The schema is at revision {schema} of a later version, and stays: it only added.")
+        elif schema != wanted:
+            self._say(f"Bringing the schema from revision {schema} to {wanted}.")
+            self._machine.migrate(path, "--expand")
+
+    def _finish_schema(self, path: Path) -> None:
+        """Take away what only older code needed."""
+        if not self._places.serves:
+            return
+        history = self._history(path)
+        schema, wanted = self._machine.schema(), revisions.head(history)
+        if schema == wanted or revisions.course(self._known(history), schema, wanted) is Course.KEEP:
+            return
+        self._say(f"It serves: bringing the schema to revision {wanted}, which takes away what older versions needed.")
+        try:
+            self._machine.migrate(path)
+        except Stop as stop:
+            self._say(f"What older versions needed of the schema is still there: {stop} Repair the revision, and push.")
+
+    def _serve(self, path: Path, old: Path | None) -> None:
+        """Switch, restart, and wait until it serves; else the old one comes back. Raises Stop."""
+        began = time.time()
+        self._say("Switching; running players and uploads go on by themselves.")
+        self._releases.switch(path)
+        try:
+            self._machine.restart()
+            self._machine.wait_until_ready()
+        except Stop as stop:
+            for line in self._machine.last_words(began):
+                self._say(f"  {line}")
+            raise Stop(f"{stop} {self._go_back(old)}") from None
+
+    def _go_back(self, old: Path | None) -> str:
+        if old is None:
+            return "There is no release before it to go back to."
+        self._releases.switch(old)
+        try:
+            self._machine.restart()
+            self._machine.wait_until_ready()
+        except Stop as stop:
+            return f"{old.name} is back, but does not serve either: {stop}"
+        return f"{old.name} is back and serves."
+
+    def _settle(self, path: Path, commit: str) -> None:
+        self._releases.mark(path, commit)
+        self._repository.move(DEPLOYED, commit)
+
+    def _forget(self, path: Path) -> None:
+        """Remove what came to nothing, unless it runs or once served. The dump stays: a migration may have run."""
+        current = self._releases.current()
+        if (current is None or current.path != path) and not self._releases.has_served(path):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _known(self, history: Graph) -> Graph:
+        """Return every revision that was ever here, with these."""
+        current = self._releases.current()
+        return revisions.remember(self._places.revisions, (self._history(current.path) if current else {}) | history)
+
+    def _history(self, release: Path) -> Graph:
+        files = sorted((release / "source" / revisions.FOLDER).glob("*.py"))
+        return revisions.graph(
+            revisions.parse(file.name, file.read_text()) for file in files if file.name != "__init__.py"
+        )
+
+    def _due(self, commit: str, old: Release | None) -> bool:
+        before = self._repository.named(old.commit) if old and old.commit else None
+        return before is not None and self._repository.changed(before, commit, "systemd", "roles", "playbooks")
+
+    def _say_what_is_due(self, site_is_due: bool) -> None:
+        if site_is_due:
+            self._say(
+                "It changes systemd/, roles/ or playbooks/: run ansible-playbook playbooks/site.yml for that part."
+            )
+        behind = self._machine.other_nodes() if self._places.serves else []
+        if behind:
+            self._say(f"Worker nodes run what they had: {', '.join(behind)}. Bring them along: playbooks/deploy.yml.")

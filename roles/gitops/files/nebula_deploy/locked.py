@@ -1,0 +1,82 @@
+"""requirements.lock: one exact version of every package that pyproject.toml asks for."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+
+from nebula_deploy.places import Stop
+
+LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(\[[^]]*\])?==([A-Za-z0-9.!+_-]+)\s*(;.*)?")
+WANTED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^]]*\])?\s*([^;]*)(;.*)?")
+RANGE = re.compile(r"(==|>=|<=|!=|~=|<|>)\s*([0-9][0-9.]*)")
+
+
+def check(lock: str, pyproject: str) -> None:
+    """Raise Stop where a line cannot be read, or a package that the server needs is not locked as it is asked for."""
+    versions = dict(_locked(lock))
+    for wanted in _wanted(pyproject):
+        match = WANTED.fullmatch(wanted)
+        if match is None:
+            raise Stop(f"pyproject.toml asks for {wanted!r}, which is no requirement: correct it.")
+        name, ranges = match[1], match[3].strip()
+        version = versions.get(_plain(name))
+        if version is None:
+            raise Stop(
+                f"requirements.lock has no {name}, which pyproject.toml asks for: renew the lock (CONTRIBUTING.md)."
+            )
+        if not _fits(version, ranges):
+            raise Stop(
+                f"requirements.lock has {name} {version}, and pyproject.toml asks for {name}{ranges}: renew it"
+                f" (CONTRIBUTING.md)."
+            )
+
+
+def _locked(lock: str) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(lock.splitlines(), 1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        match = LINE.fullmatch(text)
+        if match is None:
+            raise Stop(f"Line {number} of requirements.lock is not NAME==VERSION: {text[:60]!r}; renew the lock.")
+        yield _plain(match[1]), match[3]
+
+
+def _wanted(pyproject: str) -> list[str]:
+    try:
+        project = tomllib.loads(pyproject)["project"]
+        wanted = [*project["dependencies"], *project["optional-dependencies"]["server"]]
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise Stop(f"pyproject.toml does not say what the server needs ({error!r}): correct it.") from None
+    return [str(one) for one in wanted]
+
+
+def _fits(version: str, ranges: str) -> bool:
+    return all(_holds(_numbers(version), *found) for found in RANGE.findall(ranges))
+
+
+def _holds(version: tuple[int, ...], relation: str, bound: str) -> bool:
+    limit = _numbers(bound)
+    if relation == "~=":
+        return version >= limit and version[: len(limit) - 1] == limit[:-1]
+    longest = max(len(version), len(limit))
+    left, right = (numbers + (0,) * (longest - len(numbers)) for numbers in (version, limit))
+    return {
+        "==": left == right,
+        "!=": left != right,
+        ">=": left >= right,
+        "<=": left <= right,
+        "<": left < right,
+        ">": left > right,
+    }[relation]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    match = re.match(r"[0-9]+(\.[0-9]+)*", version)
+    return tuple(int(part) for part in match[0].split(".")) if match else ()
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,87 @@
+"""What is said of a push or a request: written line by line by the deployer, read along by who waits for it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+DONE, FAILED = "Done: ", "Not done: "
+POLL_S = 0.2
+
+
+class Log:
+    """The log of one id, begun anew. What is said goes to the journal (stdout) too."""
+
+    def __init__(self, folder: Path, identifier: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = folder / f"{identifier}.new"
+        fresh.unlink(missing_ok=True)
+        self._file = fresh.open("x", encoding="utf-8")
+        fresh.chmod(0o644)
+        # Another file than before, so that who follows does not take the old one's end for this one's.
+        os.replace(fresh, folder / f"{identifier}.log")
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError):
+            self._file.close()
+
+    def say(self, line: str) -> None:
+        """Add a line."""
+        with suppress(OSError):  # a full disk stops no deploy half-way
+            print(line, flush=True)
+            self._file.write(f"{line}\n")
+            self._file.flush()
+
+    def done(self, sentence: str) -> None:
+        """Add the last line of what went well."""
+        self.say(f"{DONE}{sentence}")
+
+    def failed(self, sentence: str) -> None:
+        """Add the last line of what did not."""
+        self.say(f"{FAILED}{sentence}")
+
+
+def mark(path: Path) -> tuple[int, int]:
+    """Return what tells a log from the one that takes its place."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_ino, found.st_ctime_ns
+
+
+def follow(path: Path, before: tuple[int, int], show: Callable[[str], None], seconds: float, hint: str) -> bool | None:
+    """Show a log's lines until its last one; return whether it was done, None where it did not end in time.
+
+    `before` is the mark of the log that lay there. `hint` is shown once where it takes a while to begin.
+    """
+    deadline, hinted = time.monotonic() + seconds, time.monotonic() + 3
+    while mark(path)[0] in (0, before[0]):
+        now = time.monotonic()
+        if now > deadline:
+            return None
+        if hint and now > hinted:
+            show(hint)
+            hint = ""
+        time.sleep(POLL_S)
+    with path.open(encoding="utf-8", errors="replace") as file:
+        pending = ""
+        while time.monotonic() < deadline:
+            pending += file.readline()
+            if not pending.endswith("\n"):
+                time.sleep(POLL_S)
+                continue
+            line, pending = pending.rstrip("\n"), ""
+            show(line)
+            if line.startswith((DONE, FAILED)):
+                return line.startswith(DONE)
+    return None

@@ -1,0 +1,111 @@
+"""The bare repository, by git itself. What is in it is read, never run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from nebula_deploy.places import Stop
+
+COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+MAIN, DEPLOYED = "refs/heads/main", "refs/nebula/deployed"
+MOST_BYTES = 4 << 20  # of a file that is read: none of the product's is near that
+
+
+class Repository:
+    """`path` is the bare repository, `user` who reads it where root asks.
+
+    In a hook, git's own environment shows what is being pushed too.
+    """
+
+    def __init__(self, path: Path, user: str = "") -> None:
+        self._path = path
+        as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--no-new-privs"]
+        self._as_user = as_user if user else []
+
+    def files(self, commit: str) -> dict[str, str]:
+        """Return every file of a commit with the id of its blob."""
+        listed = self._git("ls-tree", "-r", "-z", "--full-tree", commit)
+        lines = (line.partition("\t") for line in listed.split("\0") if line)
+        return {path: words.split()[2] for words, _, path in lines if words.split()[1] == "blob"}
+
+    def texts(self, blobs: dict[str, str]) -> Iterator[tuple[str, str]]:
+        """Yield (path, text) of files. Raises Stop for one that is no text or no file of a program's size."""
+        asked = "".join(f"{blob}\n" for blob in blobs.values())
+        answer = memoryview(self._bytes("cat-file", "--batch", stdin=asked.encode()))
+        for path in blobs:
+            end = bytes(answer[:200]).index(b"\n")
+            size = int(bytes(answer[:end]).split()[2])
+            if size > MOST_BYTES:
+                raise Stop(f"{path} is larger than a program's file can be: take it out of the commit.")
+            try:
+                yield path, bytes(answer[end + 1 : end + 1 + size]).decode()
+            except UnicodeDecodeError:
+                raise Stop(f"{path} is not UTF-8: save it as that.") from None
+            answer = answer[end + 2 + size :]
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether `newer` goes on from `older`."""
+        return self._run("merge-base", "--is-ancestor", older, newer).returncode == 0
+
+    def named(self, name: str) -> str | None:
+        """Return the commit that a name (a ref, the beginning of an id) means."""
+        found = self._run("rev-parse", "--quiet", "--verify", f"{name}^{{commit}}")
+        return found.stdout.decode().strip() or None
+
+    def subject(self, commit: str) -> str:
+        """Return a commit's first line, as far as a terminal takes it."""
+        said = self._git("log", "-1", "--format=%s", commit).strip()
+        return "".join(character for character in said if character.isprintable())[:100]
+
+    def release_name(self, commit: str) -> str:
+        """Return what the release of a commit is called, as role nebula calls it too."""
+        asked = ["log", "-1", "--format=%cd-%h", "--abbrev=12", "--date=format-local:%Y%m%d%H%M%S", commit]
+        return self._bytes(*asked, environ={"TZ": "UTC"}).decode().strip()
+
+    def changed(self, older: str, newer: str, *folders: str) -> bool:
+        """Whether anything below these folders differs between two commits."""
+        return bool(self._git("diff", "--name-only", older, newer, "--", *folders).strip())
+
+    def archive(self, commit: str) -> bytes:
+        """Return what a release is made of, as a tar."""
+        return self._bytes("archive", "--format=tar", commit)
+
+    def fetch(self, bundle: Path, commit: str) -> None:
+        """Take a commit out of a bundle."""
+        fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-gc"]
+        self._git(*fetch, str(bundle), f"+{commit}:refs/nebula/brought")
+
+    def move(self, ref: str, to: str | None, *, only_from: str | None = None) -> bool:
+        """Set a ref, or delete it; with `only_from`, only where it is there now. Return whether it was done.
+
+        The one thing that is done as whoever asks: deleting writes into the repository's own directory.
+        """
+        if to is None:
+            if self.named(ref) is None:
+                return True
+            words = ["update-ref", "-d", ref, *([only_from] if only_from else [])]
+        else:
+            words = ["update-ref", ref, to, *([only_from] if only_from else [])]
+        return self._run(*words, as_user=False).returncode == 0
+
+    def _git(self, *words: str) -> str:
+        return self._bytes(*words).decode(errors="replace")
+
+    def _bytes(self, *words: str, stdin: bytes = b"", environ: dict[str, str] | None = None) -> bytes:
+        done = self._run(*words, stdin=stdin, environ=environ)
+        if done.returncode != 0:
+            raise Stop(f"git {words[0]} failed: {done.stderr.decode(errors='replace').strip()[-300:]}")
+        return done.stdout
+
+    def _run(
+        self, *words: str, stdin: bytes = b"", environ: dict[str, str] | None = None, as_user: bool = True
+    ) -> subprocess.CompletedProcess[bytes]:
+        # Its directory is root's, its objects are the pushers': git is told that this is meant.
+        set_up = [f"--git-dir={self._path}", "-c", f"safe.directory={self._path}", "-c", "core.quotePath=false"]
+        told = {"HOME": str(self._path.parent), "LC_ALL": "C.UTF-8"} | (environ or {})
+        with_environ = ["env", *(f"{name}={value}" for name, value in told.items())]
+        command = [*with_environ, *(self._as_user if as_user else []), "git", *set_up, *words]
+        return subprocess.run(command, input=stdin, capture_output=True, cwd="/", timeout=300)
