@@ -21,6 +21,7 @@ from nebula import config
 from nebula.db import migrate
 from nebula.db.database import Database
 from tests.clips import Clips
+from tests.sharing import pytest_xdist_make_scheduler  # noqa: F401  (pytest finds its hook here)
 from tests.skips import (  # noqa: F401  (pytest finds its hooks here)
     pytest_collectreport,
     pytest_runtest_logreport,

@@ -21,23 +21,15 @@ from tests.host.site import Owner, changed
 # Debian releases to test on, as "12,13"; each takes its own time.
 RELEASES = os.environ.get("NEBULA_HOST_SUITES", "12").split(",")
 
-# The modules whose machine is the one provisioned laptop.
-OF_THE_LAPTOP = {"test_door", "test_gitops", "test_power_on_machine", "test_provisioned", "test_restarts"}
-
 Boot = Callable[[str], Machine]
 Administer = Callable[[Machine], Owner]
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give each test here the time that a first run takes; keep those of one laptop together (--dist loadgroup)."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test here the time that a first run takes."""
     for item in items:
-        if Path(__file__).parent not in item.path.parents:
-            continue
-        if item.get_closest_marker("timeout") is None:
+        if Path(__file__).parent in item.path.parents and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(3600))
-        if config.pluginmanager.hasplugin("xdist"):
-            item.add_marker(pytest.mark.xdist_group("laptop" if item.path.stem in OF_THE_LAPTOP else item.path.stem))
 
 
 @pytest.fixture(scope="session", params=RELEASES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from tests.host import films
 from tests.host.machine import Machine
-from tests.host.site import Owner
+from tests.host.site import AS_WORKER, Owner
 from tests.stores import wait_until
 
 SUPPLIES = "/sys/class/power_supply"
@@ -65,19 +66,9 @@ def battery(owner: Owner) -> Iterator[Battery]:
 
 
 def test_worker_reads_supplies_load_and_heat_inside_its_sandbox(owner: Owner, battery: Battery) -> None:
-    """Run by a copy of the unit itself, whose every line but the command is the same."""
-    unit = owner.machine.run("systemctl cat nebula-worker.service")
-    start = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
     owner.machine.write("/usr/local/lib/nebula/look.py", LOOK)
-    look = unit.replace(start, "ExecStart=/usr/bin/env venv/bin/python /usr/local/lib/nebula/look.py")
-    look = look.replace("Restart=always", "Restart=no").replace("Type=exec", "Type=oneshot")
-    owner.machine.write("/run/systemd/system/look.service", look)
-    said = owner.machine.run(
-        "systemctl daemon-reload; systemctl start look; journalctl -u look -o cat -n 20 -t nebula-worker"
-    )
-    assert '"on_mains": true' in said
-    assert '"percent": 80.0' in said
-    assert '"thermal": true' in said
+    found = json.loads(owner.machine.run(f"{AS_WORKER} venv/bin/python /usr/local/lib/nebula/look.py"))
+    assert (found["on_mains"], found["percent"], found["problems"], found["thermal"]) == (True, 80.0, [], True)
 
 
 def test_power_of_the_laptop_is_shown_and_follows_the_plug(owner: Owner, battery: Battery) -> None:
@@ -102,7 +93,8 @@ def test_film_goes_on_at_its_next_chunk_after_the_machine_was_shut_down(
     before = _job(owner, lambda job: job["chunks_done"] >= 2)
     owner.machine.stop()
     owner.machine.start()
-    wait_until(lambda: owner.nebula("ping").startswith("Pong"), 120, "the gateway in the tailnet")
+    wait_until(owner.pongs, 120, "the gateway in the tailnet")
+    wait_until(owner.is_ready, 120, "readiness")
     after = _job(owner, lambda job: job["state"] == "done")
     assert after["id"] == before["id"]
     assert after["chunks_done"] == after["chunks_total"] > before["chunks_done"]

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.host.shell import CommandFailed
-from tests.host.site import Owner, changed
+from tests.host.site import AS_WORKER, Owner, changed
 from tests.stores import wait_until
 
-# The others run alone where this file and test_firewall_order.py run them for something else.
-ROLES = ("postgresql", "redis", "minio", "intel_media", "nebula", "worker")
+# What a role says when it runs alone. The others do so where this file and test_firewall_order.py use them.
+ROLES = {
+    "postgresql": "",
+    "redis": "",
+    "minio": "",
+    "intel_media": "laptop: there is no graphics device",
+    "nebula": "",
+    "worker": "laptop makes films with libx264.",
+}
 SECRETS = ("postgresql_password", "redis_password", "minio_secret_key", "secret_key")
 # What one could find broken, how it gets so, and what verify.yml says then.
 BROKEN = {
@@ -51,7 +59,9 @@ def test_verify_says_in_plain_words_what_is_not_as_promised_and_only_looks(owner
 
 @pytest.mark.parametrize("role", ROLES)
 def test_role_runs_alone_by_its_tag(owner: Owner, role: str) -> None:
-    assert changed(owner.playbook("--tags", role))["laptop"] == 0
+    printed = owner.playbook("--tags", role)
+    assert changed(printed)["laptop"] == 0
+    assert ROLES[role] in printed
 
 
 def test_two_files_are_left_for_the_owner_and_for_nobody_else(owner: Owner) -> None:
@@ -74,6 +84,29 @@ def test_film_is_made_by_the_real_workers_and_plays_from_a_link(owner: Owner, fi
 def test_encode_worker_leaves_the_machine_to_everything_else(owner: Owner, film: Path) -> None:
     show = "systemctl show --value --property=MainPID nebula-worker.service"
     assert owner.machine.run(f"ps -o ni= -p $({show})").strip() == "10"
+
+
+@pytest.fixture
+def graphics(owner: Owner) -> Iterator[str]:
+    """A file in the place of a graphics device, of the owner, group and mode that udev gives one."""
+    node = "/dev/dri/renderD128"
+    owner.machine.run(f"mkdir /dev/dri && echo pictures >{node} && chown root:render {node} && chmod 0660 {node}")
+    yield node
+    owner.machine.run("rm -r /dev/dri")
+
+
+def test_graphics_device_is_the_encode_workers_inside_its_sandbox(owner: Owner, graphics: str) -> None:
+    """Its user namespace does not know the group render by name; the kernel knows it still."""
+    owner.machine.run(f"{AS_WORKER} dd if={graphics} of={graphics} conv=notrunc status=none")
+    with pytest.raises(CommandFailed, match="Permission denied"):
+        owner.machine.run(f"setpriv --reuid=nebula --regid=nebula --init-groups cat {graphics}")
+
+
+def test_graphics_device_that_cannot_encode_is_named_with_the_reason(owner: Owner, graphics: str) -> None:
+    said = " ".join(owner.playbook("--tags", "intel_media,worker").split())
+    assert f"laptop: {graphics} has no driver that works: " in said
+    assert f"laptop makes films with libx264. h264_qsv does not work on {graphics}: " in said
+    assert changed(owner.playbook(name="verify.yml")) == {"laptop": 0}
 
 
 def test_runtime_reads_no_secret_of_another_and_changes_no_code(owner: Owner) -> None:

@@ -93,7 +93,7 @@ def test_gateway_that_starts_without_a_store_says_so_and_goes_on_when_it_is_back
 
 def test_everything_is_there_after_a_reboot(owner: Owner, film: Path, tmp_path: Path) -> None:
     owner.machine.reboot()
-    wait_until(lambda: _pongs(owner), BACK_S, "the gateway in the tailnet")
+    wait_until(owner.pongs, BACK_S, "the gateway in the tailnet")
     wait_until(lambda: owner.is_ready(), BACK_S, "readiness")
     assert owner.machine.run("systemctl --failed --no-legend --plain") == ""
     assert owner.state(film.name) == "ready"
@@ -113,8 +113,3 @@ def _main_process(owner: Owner, unit: str) -> str:
 def _sharers() -> float:
     """How many programs of this machine share each of its processors."""
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-
-
-def _pongs(owner: Owner) -> bool:
-    asks = ["curl", "-s", "-m", "5", f"http://{owner.address}:8420/ping"]
-    return '"pong"' in owner.member.computer.run(asks, check=False)

@@ -211,6 +211,19 @@ def test_command_tries_anew_and_says_what_works_and_why_not(
     assert capsys.readouterr() == ("libx264\n", f"h264_vaapi does not work on {DEVICE}: {COMPLAINT}\n")
 
 
+def test_command_fails_where_no_encoder_works(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ffmpeg").write_text("#!/bin/sh\necho 'Unknown encoder libx264' >&2\nexit 1\n")
+    (tmp_path / "ffmpeg").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("NEBULA_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("NEBULA_ENCODER", SOFTWARE)
+    assert command.main(["encoder"]) == 1
+    said = "nebula-server: No encoder works here, not even libx264: Unknown encoder libx264\n"
+    assert capsys.readouterr() == ("", said)
+
+
 # Chunks.
 
 

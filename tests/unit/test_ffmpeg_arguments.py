@@ -178,8 +178,9 @@ def test_chunk_is_sought_before_its_input_and_cut_by_the_sources_own_clock():
     assert argv.index("-ss") < argv.index("-i")
     assert after(argv, "-ss") == "9.990000"
     assert {"-copyts", "-noaccurate_seek"} < set(argv[: argv.index("-i")])
-    cut = "settb=AVTB,trim=start=11.380000:end=21.380000,setpts=PTS-11.400000/TB"
+    cut = "settb=AVTB,trim=start=11.380000:end=21.380000"
     assert after(argv, "-vf") == f"{cut},scale=w=1280:h=720,setsar=1,format=yuv420p"
+    assert after(argv, "-output_ts_offset") == "-11.400000"
     assert after(argv, "-frames:v") == "240"
 
 

@@ -230,9 +230,10 @@ def _copied_picture() -> list[str]:
 
 def _encoded_picture(plan: Plan, video: VideoStream, part: Chunk | None, encoder: str, threads: int) -> list[str]:
     how = family(encoder)
-    # setpts may unset the rate of the frames, which hardware divides its bits by: its chunks get their zero last.
-    zero_s = part.clock_s if part and how.is_hardware else 0.0
-    chain = [*_picture_filters(plan, video, part, is_zeroed=not how.is_hardware), *how.filters]
+    # A chunk gets its zero last: setpts may unset the rate of its frames, which hardware divides its bits by, and from
+    # ffmpeg 7 on how long they last, so that the file's edit list leaves the last picture out.
+    zero_s = part.clock_s if part else 0.0
+    chain = [*_picture_filters(plan, video, part), *how.filters]
     return [
         *("-vf", ",".join(chain)),
         # Each frame keeps its own time: a constant rate would double and drop the frames of a phone's film, and the
@@ -256,13 +257,13 @@ def _frame_rate(plan: Plan, video: VideoStream) -> float:
     return plan.frame_rate or listed
 
 
-def _picture_filters(plan: Plan, video: VideoStream, part: Chunk | None, *, is_zeroed: bool = True) -> list[str]:
+def _picture_filters(plan: Plan, video: VideoStream, part: Chunk | None) -> list[str]:
     """Return the chain up to the encoder's own. Rotation is ffmpeg's: it comes before the first of these."""
     size = (plan.width or 0, plan.height or 0)
     return [
         # One frame out for each frame in, so that they can be counted; only where the frame says it is interlaced.
         *(["bwdif=mode=send_frame:deint=interlaced"] if plan.deinterlace else []),
-        *([] if part is None else _cut(part, is_zeroed=is_zeroed)),
+        *([] if part is None else _cut(part)),
         *([f"fps={plan.frame_rate:g}"] if plan.frame_rate else []),
         *(_tone_map(video, *size) if plan.tone_map else [f"scale=w={size[0]}:h={size[1]}"]),
         # The aspect of the pixels went into the width.
@@ -270,14 +271,12 @@ def _picture_filters(plan: Plan, video: VideoStream, part: Chunk | None, *, is_z
     ]
 
 
-def _cut(part: Chunk, *, is_zeroed: bool) -> list[str]:
+def _cut(part: Chunk) -> list[str]:
     """Return the filters that leave only the chunk's own pictures; after bwdif, which looks at their neighbours."""
     bounds = (("start", part.from_s), ("end", part.to_s))
     told = [f"{name}={time_s:.6f}" for name, time_s in bounds if time_s is not None]
-    # trim rounds to the stream's ticks, which may be as long as a picture: so they are made small before. The planned
-    # first picture is at zero, not the one that came: a missing one is to be seen.
-    zeroed = [f"setpts=PTS-{part.clock_s:.6f}/TB"] if is_zeroed else []
-    return ["settb=AVTB", f"trim={':'.join(told)}", *zeroed]
+    # trim rounds to the stream's ticks, which may be as long as a picture: so they are made small before.
+    return ["settb=AVTB", f"trim={':'.join(told)}"]
 
 
 def _tone_map(video: VideoStream, width: int, height: int) -> list[str]:

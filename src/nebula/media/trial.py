@@ -87,11 +87,18 @@ def find(
         reasons.append(f"there is no graphics device ({DEVICES}/renderD*)")
     for encoder, device in ((encoder, device) for encoder in families for device in paths):
         own = replace(tools, render_node=device, stall_s=min(tools.stall_s, STALL_S))
-        why = _within(trial_s, stop, lambda ended, encoder=encoder, own=own: _try(encoder, own, ended))  # type: ignore[misc]
+        why = fault(encoder, stop=stop, tools=own, trial_s=trial_s)
         if why is None:
             return Found(encoder, device, tuple(reasons))
         reasons.append(f"{encoder} does not work on {device}: {why}")
     return Found(SOFTWARE, "", tuple(reasons))
+
+
+def fault(
+    encoder: str, *, stop: threading.Event | None = None, tools: Tools = INSTALLED, trial_s: float = TRIAL_S
+) -> str | None:
+    """Try one encoder, on the device of the tools; return why it makes no films, None where it does. Raises Stopped."""
+    return _within(trial_s, stop, lambda ended: _try(encoder, tools, ended))
 
 
 def _within(seconds: float, stop: threading.Event | None, work: Callable[[threading.Event], str | None]) -> str | None:

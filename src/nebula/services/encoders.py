@@ -18,6 +18,7 @@ from pathlib import Path
 from nebula.domain.encoders import AUTO, HARDWARE, SOFTWARE, suited
 from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
+from nebula.errors import FfmpegFailed
 from nebula.media import build, trial
 from nebula.media.tools import INSTALLED, Tools
 from nebula.media.trial import Found
@@ -83,11 +84,13 @@ class Encoders:
         return True
 
     def find_anew(self) -> Found:
-        """Try the encoders whatever is remembered; return what was found."""
+        """Try the encoders whatever is remembered; return what was found. Raises FfmpegFailed where nothing works."""
         if self._file is not None:
             self._file.unlink(missing_ok=True)
         self._is_found = False
         self.find()
+        if self._found.encoder == SOFTWARE and (why := trial.fault(SOFTWARE, tools=self._tools)):
+            raise FfmpegFailed(f"No encoder works here, not even {SOFTWARE}: {why}", log="")
         return self._found
 
     def distrust(self, reason: str) -> None:
