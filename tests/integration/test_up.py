@@ -9,6 +9,7 @@ import sqlite3
 import urllib.error
 from pathlib import Path
 
+import psutil
 import pytest
 
 from nebula import config
@@ -63,8 +64,11 @@ def test_part_that_is_killed_comes_back_and_no_caller_is_refused_meanwhile(
         # The socket is `up`'s: who calls while the gateway restarts waits, and is not refused.
         gateway = up.part(PARTS["gateway"])
         assert gateway is not None
+        with_it = psutil.Process(gateway).children(recursive=True)
         os.kill(gateway, signal.SIGKILL)
         wait_until(lambda: up.part(PARTS["gateway"]) != gateway, 30, "the gateway is gone")
+        # What one of its workers still accepted dies with that worker.
+        wait_until(lambda: all(map(has_gone, with_it)), 30, "its workers are gone")
         host, port = up.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), 60) as caller:
             caller.sendall(b"GET /ping HTTP/1.1\r\nHost: nebula\r\nConnection: close\r\n\r\n")
