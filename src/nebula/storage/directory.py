@@ -270,11 +270,12 @@ class DirectoryStorage:
     def _place(self, source: Path, key: str) -> None:
         target = self._path(key)
         for _ in range(PLACING_TRIES):
-            target.parent.mkdir(parents=True, exist_ok=True)
             try:
+                target.parent.mkdir(parents=True, exist_ok=True)
                 source.replace(target)
                 break
-            except FileNotFoundError:  # the folder was pruned in between; a missing source fails the last try too
+            # The folder was pruned in between, or while mkdir looked at it; a missing source fails the last try too.
+            except (FileNotFoundError, FileExistsError):
                 continue
         else:
             raise StoreUnavailable("objects")
