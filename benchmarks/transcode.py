@@ -11,6 +11,7 @@ import os
 import re
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -96,6 +97,8 @@ def _in_chunks(found: Round, source: str, facts: MediaFacts, plan: Plan, folder:
     making, checking = found.making, found.checking
     chunks = []
     making.add(lambda: chunks.extend(chunking.list_chunks(source, facts, plan, least_s=CHUNK_S, most_s=MOST_S)))
+    if not chunks:
+        sys.exit(f"{SECONDS} s are too short to be cut: a larger BENCH_SECONDS, please.")
     parts = [Part(folder / f"chunk-{chunk.number}.mp4", chunk.start_s) for chunk in chunks]
     for chunk, part in zip(chunks, parts, strict=True):
         making.add(lambda c=chunk, p=part: chunking.make_chunk(source, facts, plan, c, p.path, threads=THREADS))  # type: ignore[misc]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,8 +21,9 @@ from nebula.domain.limits import (
     MAX_RESTARTS,
 )
 from nebula.domain.records import ChunkClaim, Claim, PlannedChunk
-from nebula.domain.states import ChunkKind, ChunkState, FileState, JobKind, JobStage, JobState, Queue
+from nebula.domain.states import ChunkKind, ChunkState, JobKind, JobStage, JobState, Queue
 from nebula.errors import Superseded
+from tests.rows import add_content
 
 VERSION = 1
 SOFTWARE = "libx264"
@@ -134,20 +134,7 @@ class Films:
 
 
 def _job(tx: Tx, **more: Any) -> str:
-    unique = str(uuid.uuid4())
-    account = tx.e.Account(id=unique, name=unique, role="owner", password_hash="x", created_at=tx.now)
-    content = tx.e.Content(
-        id=unique,
-        account=account,
-        sha256=unique,
-        size_bytes=1,
-        object_key=f"originals/{unique}",
-        media_type="video/mp4",
-        state=FileState.PROCESSING,
-        web_ready=False,
-        created_at=tx.now,
-    )
-    tx.flush()
+    content = add_content(tx)
     more = {"plan_version": VERSION} | more
     return str(jobs.add(tx, content, JobKind.RENDITION, Queue.QUICK, stage=JobStage.SPLIT, **more).id)
 

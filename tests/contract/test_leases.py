@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +16,7 @@ from nebula.domain.limits import LEASE_S, MAX_FAILURES, MAX_INTERRUPTIONS
 from nebula.domain.records import Claim
 from nebula.domain.states import JOB_MOVES, FileState, JobKind, JobState, Queue
 from nebula.errors import Conflict, Superseded
+from tests.rows import add_content
 
 VERSION = 1
 LATER = itertools.count()
@@ -24,31 +24,13 @@ LATER = itertools.count()
 
 def _add_jobs(database: Database, number: int = 1, kind: JobKind = JobKind.PROBE, **more: Any) -> list[str]:
     def work(tx: Tx) -> str:
-        row = jobs.add(tx, _content(tx), kind, Queue.QUICK, **more)
+        row = jobs.add(tx, add_content(tx), kind, Queue.QUICK, **more)
         row.created_at = tx.after(
             next(LATER) - 1000
         )  # SQLite's clock has milliseconds: the order must not hang on them
         return str(row.id)
 
     return [database.write(work) for _ in range(number)]
-
-
-def _content(tx: Tx) -> Any:
-    unique = str(uuid.uuid4())
-    account = tx.e.Account(id=unique, name=unique, role="owner", password_hash="x", created_at=tx.now)
-    content = tx.e.Content(
-        id=unique,
-        account=account,
-        sha256=unique,
-        size_bytes=1,
-        object_key=f"originals/{unique}",
-        media_type="video/mp4",
-        state=FileState.PROCESSING,
-        web_ready=False,
-        created_at=tx.now,
-    )
-    tx.flush()
-    return content
 
 
 def _claim(database: Database, node: str = "n1") -> Claim | None:

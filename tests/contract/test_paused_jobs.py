@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import pytest
@@ -11,30 +10,18 @@ from nebula.db import chunk_leases, jobs, leases
 from nebula.db.database import Database, Tx
 from nebula.domain.encoders import SOFTWARE
 from nebula.domain.records import ChunkClaim, Claim
-from nebula.domain.states import FileState, JobKind, JobState, Queue
+from nebula.domain.states import JobKind, JobState, Queue
 from nebula.services.transcoding import _claim_next
 from tests.contract.test_chunk_leases import VERSION as CHUNKS_VERSION
 from tests.contract.test_chunk_leases import Films
+from tests.rows import add_content
 
 VERSION = 1
 WHY = "on battery at 40 %"
 
 
 def _add(tx: Tx, **more: Any) -> str:
-    unique = str(uuid.uuid4())
-    account = tx.e.Account(id=unique, name=unique, role="owner", password_hash="x", created_at=tx.now)
-    content = tx.e.Content(
-        id=unique,
-        account=account,
-        sha256=unique,
-        size_bytes=1,
-        object_key=f"originals/{unique}",
-        media_type="video/mp4",
-        state=FileState.PROCESSING,
-        web_ready=False,
-        created_at=tx.now,
-    )
-    tx.flush()
+    content = add_content(tx)
     return str(jobs.add(tx, content, JobKind.RENDITION, Queue.ENCODE, **more).id)
 
 
