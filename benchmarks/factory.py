@@ -29,6 +29,7 @@ from nebula.db import migrate
 from nebula.domain.states import FileState, Queue
 from nebula.messages import Messages
 from nebula.worker.app import argv
+from nebula.worker.work import IN_HAND
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "120"))
 CHUNK_S = float(os.environ.get("BENCH_CHUNK_S", "4"))
@@ -195,7 +196,7 @@ def _kill_again_and_again(factory: Factory, clip: Path) -> None:
     job = factory.bench.film_job(content_id)
     print(
         f"killed {KILLS} times: {job['chunks_repeated']} of {job['chunks_total']} chunks were encoded again"
-        f" (target <= {KILLS}: the one in flight at each kill)"
+        f" (target <= {KILLS * IN_HAND[Queue.ENCODE]}: those in flight at each kill)"
     )
 
 

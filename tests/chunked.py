@@ -15,6 +15,7 @@ from nebula.domain.plan import Plan
 from nebula.media import arguments, checks, chunking, film, probe, verify
 from nebula.media.checks import VerifiedChunk
 from nebula.media.chunking import Part
+from nebula.media.control import Control
 from nebula.media.tools import Tools
 from nebula.media.verify import VerifiedFilm
 
@@ -44,6 +45,10 @@ class Film:
         )
 
     @property
+    def control(self) -> Control:
+        return Control(self.tools)
+
+    @property
     def sound(self) -> Path | None:
         return self.folder / "sound.mp4" if self.plan.audio else None
 
@@ -51,15 +56,16 @@ class Film:
         return self.folder / f"chunk {chunk.number}'s.mp4"
 
     def make_chunk(self, chunk: Chunk) -> Path:
-        chunking.make_chunk(str(self.path), self.facts, self.plan, chunk, self.part(chunk), threads=1, tools=self.tools)
-        return self.part(chunk)
+        target = self.part(chunk)
+        chunking.make_chunk(str(self.path), self.facts, self.plan, chunk, target, threads=1, control=self.control)
+        return target
 
     def verify_chunk(self, chunk: Chunk, **options) -> VerifiedChunk:
         return checks.verify_chunk(self.plan, chunk, self.part(chunk), **options)
 
     def make_sound(self) -> None:
         assert self.sound is not None
-        chunking.make_sound(str(self.path), self.facts, self.plan, self.sound, tools=self.tools)
+        chunking.make_sound(str(self.path), self.facts, self.plan, self.sound, control=self.control)
 
     def verify_sound(self, **options) -> verify.VerifiedSound:
         assert self.sound is not None
@@ -80,7 +86,7 @@ class Film:
         return parts
 
     def join(self, parts: list[Part], target: Path) -> VerifiedFilm:
-        chunking.join(parts, self.sound, self.facts, self.plan, target, tools=self.tools)
+        chunking.join(parts, self.sound, self.facts, self.plan, target, control=self.control)
         return verify.verify(str(self.path), self.facts, self.plan, target, parts_verified=True)
 
     def make_in_one_piece(self, target: Path) -> None:

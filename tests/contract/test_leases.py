@@ -353,3 +353,39 @@ def test_node_is_one_row_whatever_process_writes_it(database: Database) -> None:
     (node,) = database.read(nodes.all_nodes)
     assert (node.name, node.version, node.encoder, node.viewers) == ("n1", "1.1", "libx264", 3)
     assert node.seen_at >= node.started_at
+
+
+def _first_and_lower(database: Database) -> tuple[str, str]:
+    """Queue a film's job, and that of a lower rung."""
+
+    def work(tx: Tx) -> tuple[str, str]:
+        content = add_content(tx)
+        first = jobs.add(tx, content, JobKind.RENDITION, Queue.QUICK)
+        lower = jobs.add(tx, content, JobKind.RENDITION, Queue.QUICK, priority=jobs.LOWER_PRIORITY)
+        return str(first.id), str(lower.id)
+
+    return database.write(work)
+
+
+END: dict[FileState, Callable[[Tx, str], Any]] = {
+    FileState.STORED: lambda tx, job_id: jobs.cancel(tx, tx.e.Job[job_id]),
+    FileState.FAILED: lambda tx, job_id: leases.give_up(tx, job_id, code="c", error="e"),
+}
+
+
+@pytest.mark.parametrize("state", END)
+def test_film_is_still_being_made_when_its_lower_rung_has_ended(database: Database, state: FileState) -> None:
+    first, lower = _first_and_lower(database)
+    database.write(lambda tx: END[state](tx, lower))
+    assert _row(database, first)["content_state"] == FileState.PROCESSING
+    database.write(lambda tx: END[state](tx, first))
+    assert _row(database, first)["content_state"] == state
+
+
+@pytest.mark.parametrize("state", END)
+def test_lower_rung_decides_when_nothing_else_is_made_of_a_film(database: Database, state: FileState) -> None:
+    first, lower = _first_and_lower(database)
+    database.write(lambda tx: END[state](tx, first))
+    database.write(lambda tx: tx.e.Job[lower].content.set(state=FileState.PROCESSING))  # as a retry of it does
+    database.write(lambda tx: END[state](tx, lower))
+    assert _row(database, first)["content_state"] == state

@@ -6,27 +6,20 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from nebula.config import Settings
 from nebula.domain.states import JobState, Queue
 from tests.films import Clips
 from tests.integration.test_chunked import EMBEDDED, Cutting
+
+BENCH = Cutting
 
 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     return Clips(tmp_path_factory.mktemp("clips"))
-
-
-@pytest.fixture
-def bench(settings: Settings) -> Iterator[Cutting]:
-    opened = Cutting(settings)
-    yield opened
-    opened.close()
 
 
 # What an ffmpeg that exits 0 does with a command that encodes picture or sound.

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from nebula.config import Settings
 from nebula.db import chunk_leases, jobs, leases
 from nebula.domain.states import FileState, JobState, PlanAction, Queue
 from nebula.errors import FfmpegFailed, Incomplete, MediaError
 from nebula.media import chunking, pieces, verify
-from nebula.services import attempt
 from nebula.services.library import Library
 from nebula.services.throttling import Pace
 from nebula.services.transcoding import Transcoding
@@ -64,13 +61,7 @@ class Cutting(Bench):
         return str(rendition["sha256"])
 
 
-@pytest.fixture
-def bench(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cutting]:
-    monkeypatch.setattr(attempt, "TICK_S", 0.2)
-    monkeypatch.setattr(attempt, "INSIST_PAUSE_S", 0.1)
-    opened = Cutting(settings)
-    yield opened
-    opened.close()
+BENCH = Cutting
 
 
 def _frames(bench: Bench, content_id: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +80,16 @@ def assert_same_film(film: Film) -> None:
     assert heard == pytest.approx(heard_at_once, abs=SOUND_SLACK_S)
     assert bool(heard) == bool(film.sound)
     assert min(likeness(joined, at_once)) > LEAST_LIKENESS
+
+
+def test_every_chunk_has_a_key_frame_at_its_start_and_every_two_seconds(clips: Clips, tmp_path):
+    film = Film(clips.path("long_closed_gop"), tmp_path, least_s=2.8)
+    assert [chunk.start_s for chunk in film.chunks] == [0, 3]
+    for chunk in film.chunks:
+        asked = ["-show_entries", "packet=pts_time,flags", "-of", "csv=p=0", str(film.make_chunk(chunk))]
+        lines = subprocess.run(["ffprobe", "-v", "error", *asked], capture_output=True, text=True, check=True).stdout
+        keys = [float(line.split(",")[0]) for line in lines.splitlines() if "K" in line]
+        assert keys == pytest.approx([0, 2], abs=0.05)
 
 
 @pytest.mark.parametrize("name", ["long_without_keys", "mkv_240fps", "mkv_h264_aac"])

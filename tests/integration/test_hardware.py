@@ -228,7 +228,8 @@ def test_worker_finds_its_encoder_and_begins_again_in_software_when_that_fails_i
     site.wait_for_state(content_id, FileState.READY)
     job = site.bench.film_job(content_id)
     assert (job["encoder"], job["restarts"], job["chunks_repeated"]) == (SOFTWARE, 1, 0)
-    assert graphics.chunks() == [1, 2, 3, 3]
+    # Broken pictures are found when the next chunk is being encoded already.
+    assert [graphics.chunks().count(number) for number in (1, 2, 3)] == [1, 1, 2]
     assert _frames(site.bench, content_id) == FRAMES
 
     def encoder() -> str:

@@ -18,6 +18,7 @@ from nebula.domain.media import MediaFacts
 from nebula.domain.states import FileState, PlanAction
 from nebula.errors import FfmpegFailed, Incomplete, MediaError, NoRoom, Stopped
 from nebula.media import film, probe, verify
+from nebula.media.control import Control
 from nebula.media.progress import Progress
 from nebula.media.tools import Tools
 from nebula.media.verify import VerifiedFilm
@@ -38,15 +39,15 @@ class Work:
     target: Path
     tools: Tools = TOOLS
 
-    def make(self, **options) -> film.Made:
-        return film.make(self.source, self.facts, self.plan, self.target, tools=self.tools, **options)
+    def make(self, **reins) -> film.Made:
+        return film.make(self.source, self.facts, self.plan, self.target, control=Control(self.tools, **reins))
 
     def verify(self, **options) -> VerifiedFilm:
-        return verify.verify(self.source, self.facts, self.plan, self.target, tools=self.tools, **options)
+        return verify.verify(self.source, self.facts, self.plan, self.target, control=Control(self.tools), **options)
 
 
 def planned(source: Path | str, target: Path, tools: Tools = TOOLS) -> Work:
-    facts = probe.probe(str(source), tools=tools)
+    facts = probe.probe(str(source), control=Control(tools))
     assert facts is not None
     return Work(str(source), facts, plan.decide(facts, name=str(source), media_type=""), target, tools)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nebula.config import Settings
 from nebula.db import files, jobs, leases
 from nebula.db.database import Tx
 from nebula.domain import plan as plans
@@ -21,10 +20,10 @@ from nebula.domain.media import MediaFacts
 from nebula.domain.states import FileState, JobKind, JobState, Queue
 from nebula.errors import FfmpegFailed
 from nebula.media import film, probe, subtitles
+from nebula.media.control import Control
 from nebula.media.source import DEMUXERS, is_url
 from nebula.media.subtitles import Extraction
 from nebula.media.tools import Tools
-from nebula.services import attempt
 from tests.films import Bench
 from tests.web import serving
 
@@ -141,15 +140,6 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
     return Sources(tmp_path_factory.mktemp("subtitles"))
 
 
-@pytest.fixture
-def bench(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(attempt, "TICK_S", 0.2)
-    monkeypatch.setattr(attempt, "INSIST_PAUSE_S", 0.1)
-    opened = Bench(settings)
-    yield opened
-    opened.close()
-
-
 one_world = pytest.mark.parametrize("environ", ["embedded"], indirect=True)
 
 
@@ -164,7 +154,7 @@ def _extract(path: Path, folder: Path, zero_s: float | None = None, **tools: Any
     streams = subtitle_plans.decide(facts).taken
     folder.mkdir(exist_ok=True)
     zero_s = facts.start_s if zero_s is None else zero_s
-    return subtitles.extract(str(path), facts, streams, folder, zero_s=zero_s, tools=Tools(**tools))
+    return subtitles.extract(str(path), facts, streams, folder, zero_s=zero_s, control=Control(Tools(**tools)))
 
 
 def _starts_s(text: str) -> list[float]:
@@ -262,10 +252,10 @@ def test_a_store_that_does_not_answer_is_no_fault_of_the_subtitles(sources: Sour
     away = tmp_path / "ffmpeg"
     away.write_text("#!/bin/sh\necho 'http://x: Server returned 5XX Server Error reply' >&2\nexit 1\n")
     away.chmod(0o755)
-    tools = Tools(ffmpeg=str(away))
+    control = Control(Tools(ffmpeg=str(away)))
     with pytest.raises(FfmpegFailed):
-        subtitles.extract("http://127.0.0.1:9/film.mkv", facts, streams, tmp_path, zero_s=0.0, tools=tools)
-    found = subtitles.extract(str(sources["film.mkv"]), facts, streams, tmp_path, zero_s=0.0, tools=tools)
+        subtitles.extract("http://127.0.0.1:9/film.mkv", facts, streams, tmp_path, zero_s=0.0, control=control)
+    found = subtitles.extract(str(sources["film.mkv"]), facts, streams, tmp_path, zero_s=0.0, control=control)
     assert (found.made, len(found.notes)) == ((), 2)
 
 

@@ -7,19 +7,17 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nebula.config import Settings
 from nebula.db import files, jobs, leases, nodes
 from nebula.domain.states import FileState, JobState, PlanAction, Queue
 from nebula.errors import Incomplete, ObjectNotFound, StoreUnavailable
 from nebula.media import film, probe, verify
-from nebula.services import attempt
 from nebula.services.library import Library
 from tests.films import Bench, Clips
 from tests.stores import wait_until
@@ -28,15 +26,6 @@ from tests.stores import wait_until
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     return Clips(tmp_path_factory.mktemp("clips"))
-
-
-@pytest.fixture
-def bench(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(attempt, "TICK_S", 0.2)
-    monkeypatch.setattr(attempt, "INSIST_PAUSE_S", 0.1)
-    opened = Bench(settings)
-    yield opened
-    opened.close()
 
 
 def test_web_ready_original_is_ready_at_once(bench: Bench, clips: Clips) -> None:

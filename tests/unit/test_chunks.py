@@ -179,6 +179,11 @@ def test_fields_are_sought_early_enough_for_the_picture_before():
     assert cut(film(20, 10.0), field_order="tt", packets=long_gop)[1].seek_s == 8.0
 
 
+@pytest.mark.parametrize(("film_s", "expected_s"), [(70, 30), (1200, 30), (1800, 45), (2400, 60), (7200, 60), (0, 30)])
+def test_chunks_of_long_films_are_longer(film_s: float, expected_s: float):
+    assert layout.least_s(film_s, 30.0) == expected_s
+
+
 def test_chunk_survives_json_and_what_a_newer_version_adds():
     chunk = cut(film(20, 10.0))[1]
     assert Chunk.from_json(chunk.to_json()) == chunk

@@ -10,7 +10,7 @@ import pytest
 from nebula.domain.states import Queue
 from nebula.errors import StoreUnavailable
 from nebula.worker import work
-from nebula.worker.work import PLACES, Worker
+from nebula.worker.work import IN_HAND, PLACES, Worker
 from tests.stores import wait_until
 
 
@@ -31,7 +31,7 @@ class Scripted:
     def note_seen(self) -> None:
         raise StoreUnavailable("database")
 
-    def run_next(self, queue: Queue, stop: threading.Event) -> bool:
+    def run_next(self, queue: Queue, stop: threading.Event, on_encoded: Callable[[], None]) -> bool:
         assert self.begun, "nothing may be claimed before the old leases went back"
         with self._lock:
             job = self.jobs.pop(0) if self.jobs else None
@@ -98,6 +98,30 @@ def test_no_more_jobs_run_at_once_than_there_are_places(worker: Worker, scripted
     for thread in threads:
         thread.join(20)
     wait_until(lambda: not scripted.jobs, what="every job")
+
+
+def test_work_goes_on_beside_what_is_encoded_in_one_more_thread_and_no_third(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    working, release = threading.Semaphore(0), threading.Event()
+    claim = scripted.run_next
+
+    def encode_and_verify(queue: Queue, stop: threading.Event, on_encoded: Callable[[], None]) -> bool:
+        if scripted.jobs:
+            on_encoded()
+            working.release()
+        return claim(queue, stop, on_encoded)
+
+    monkeypatch.setattr(scripted, "run_next", encode_and_verify)
+    scripted.jobs = [lambda: bool(release.wait(20))] * 5
+    made = Worker(Queue.ENCODE, scripted, None, sweep_interval_s=0.05)  # type: ignore[arg-type]
+    made.start()
+    for _ in range(IN_HAND[Queue.ENCODE]):
+        assert working.acquire(timeout=20)
+    assert not working.acquire(timeout=0.3)
+    release.set()
+    wait_until(lambda: not scripted.jobs, what="every job")
+    made.end()
 
 
 def test_stopped_worker_claims_nothing_more(worker: Worker, scripted: Scripted) -> None:

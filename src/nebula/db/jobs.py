@@ -131,6 +131,17 @@ def cancel(tx: Tx, row: Any) -> None:
         raise Conflict(f"The job is {row.state} already.", code="job_state")
 
 
+def decides(tx: Tx, job_id: str) -> bool:
+    """Say whether a film's state hangs on a job: its subtitles never decide, nor does a lower rung before its first."""
+    found = tx.select(
+        "SELECT job.id, job.kind FROM jobs AS job WHERE job.id = $id AND job.kind <> 'subtitles' AND NOT EXISTS"
+        " (SELECT 1 FROM jobs AS other WHERE other.content_id = job.content_id AND other.priority < job.priority"
+        " AND other.state IN ('queued', 'running', 'paused'))",
+        id=job_id,
+    )
+    return bool(found)
+
+
 def _requeue(tx: Tx, row: Any) -> bool:
     if not _move(tx, row, ENDED_TO_QUEUED, JobState.QUEUED):
         return False
@@ -151,7 +162,7 @@ def _cancel(tx: Tx, row: Any) -> bool:
     row.set(paused_reason=None)
     tx.flush()
     chunks.end(tx, row.id)
-    if row.kind != JobKind.SUBTITLES and row.content.state == FileState.PROCESSING:
+    if row.content.state == FileState.PROCESSING and decides(tx, row.id):
         row.content.state = FileState.STORED
     tx.flush()
     return True

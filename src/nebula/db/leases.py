@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nebula.db import chunks
+from nebula.db import chunks, jobs
 from nebula.db.database import Tx
 from nebula.db.files import content_record
 from nebula.domain.limits import LEASE_S, MAX_FAILURES, MAX_INTERRUPTIONS
@@ -244,7 +244,9 @@ def planned_before(tx: Tx, plan_version: int, limit: int = 100) -> list[Claim]:
 
 def claim_record(row: Any) -> Claim:
     """Turn a job's row into what its worker needs to know."""
-    oldest = row.content.files.select().order_by(lambda file: (file.created_at, file.id)).first()
+    # A probe alone asks what a file is called: who encodes on another machine need not know, and may not (grants.py).
+    named = row.content.files.select().order_by(lambda file: (file.created_at, file.id))
+    oldest = named.first() if row.kind == JobKind.PROBE else None
     return Claim(
         job_id=row.id,
         attempt=row.attempt,
@@ -283,12 +285,8 @@ def give_up(tx: Tx, job_id: str, *, code: str, error: str) -> None:
 def _end_failed(tx: Tx, job_id: str, content_id: str) -> None:
     tx.execute("UPDATE jobs SET state = 'failed', finished_at = $now WHERE id = $id", id=job_id, now=tx.now)
     chunks.end(tx, job_id)
-    tx.execute(
-        "UPDATE contents SET state = 'failed' WHERE id = $id AND state = 'processing'"
-        " AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = $job AND kind = 'subtitles')",
-        id=content_id,
-        job=job_id,
-    )
+    if jobs.decides(tx, job_id):
+        tx.execute("UPDATE contents SET state = 'failed' WHERE id = $id AND state = 'processing'", id=content_id)
 
 
 def _check(changed: list[tuple[Any, ...]]) -> None:

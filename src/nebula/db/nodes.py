@@ -21,6 +21,12 @@ def register(tx: Tx, name: str, version: str) -> None:
     )
 
 
+def forget(tx: Tx, name: str) -> bool:
+    """Remove a node and what was noted of its power; False where there is none of this name."""
+    tx.execute("DELETE FROM power_changes WHERE node = $name", name=name)
+    return bool(tx.execute("DELETE FROM nodes WHERE name = $name RETURNING name, version", name=name))
+
+
 def note_seen(tx: Tx, name: str) -> None:
     """Note that the node is alive."""
     tx.execute("UPDATE nodes SET seen_at = $now WHERE name = $name", name=name, now=tx.now)

@@ -241,15 +241,12 @@ def _encoded_picture(plan: Plan, video: VideoStream, part: Chunk | None, encoder
         *("-fps_mode", "passthrough", "-enc_time_base", f"1:{CLOCK_HZ}"),
         *("-video_track_timescale", str(CLOCK_HZ)),
         *how.options(plan, _frame_rate(plan, video), threads),
-        # A key frame every two seconds, by time and not by count: seeking lands close, HLS segments begin there.
-        *("-force_key_frames", f"expr:gte(t{_later(-zero_s)},n_forced*{KEY_INTERVAL_S})"),
+        # A key frame every two seconds, by time and not by count: seeking lands close, HLS segments begin there. The
+        # first picture's time is 0 to ffmpeg here, whatever the clock shows.
+        *("-force_key_frames", f"expr:gte(t,n_forced*{KEY_INTERVAL_S})"),
         *(["-output_ts_offset", f"{-zero_s:.6f}"] if zero_s else []),
         *(_sdr_tags() if plan.tone_map else []),
     ]
-
-
-def _later(seconds: float) -> str:
-    return f"{seconds:+.6f}" if seconds else ""
 
 
 def _frame_rate(plan: Plan, video: VideoStream) -> float:

@@ -11,7 +11,6 @@ against the source's (likeness.py), because a broken driver makes green pictures
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +21,12 @@ from nebula.domain.media import VideoStream
 from nebula.domain.plan import MAX_KEY_INTERVAL_S, MAX_LEVEL, WEB_PIXEL_FORMATS, WEB_PROFILES, Plan
 from nebula.errors import FfmpegFailed, Incomplete, MediaError, OtherFingerprint
 from nebula.media import arguments, damage, likeness
+from nebula.media.control import FREE, Control
 from nebula.media.packets import seconds
 from nebula.media.progress import ProgressReader
 from nebula.media.run import Bounds, run
 from nebula.media.source import input_arguments
-from nebula.media.tools import INSTALLED, Tools
+from nebula.media.tools import Tools
 from nebula.media.verify import GAP_SLACK_S, digest
 
 TIME_SLACK_S = 0.002  # two ticks of the coarsest clock that is common, Matroska's
@@ -56,9 +56,7 @@ def verify_chunk(
     source: str = "",
     compared: int = likeness.FRAMES,
     accept_short: bool = False,
-    stop: threading.Event | None = None,
-    is_paused: Callable[[], bool] = lambda: False,
-    tools: Tools = INSTALLED,
+    control: Control = FREE,
 ) -> VerifiedChunk:
     """Check the chunk at `target`. `fingerprint` is that of the film's other chunks, once there is one.
 
@@ -71,21 +69,21 @@ def verify_chunk(
     """
     if plan.video is None:
         raise ValueError("the plan makes no film")
-    listed = _listed(target, tools, stop)
+    listed = _listed(target, control)
     if not listed.frames:
         raise _nothing(accept_short)
     _judge(listed.parameters, plan, fingerprint)
     is_strict = encoder != SOFTWARE
     if is_strict:
         _judge_keys(listed, plan.video)
-    undecoded = _undecoded(listed, target, is_strict, tools, stop, is_paused)
+    undecoded = _undecoded(listed, target, is_strict, control)
     shortfalls = [*_shortfalls(listed, chunk, plan.video), *undecoded]
     if shortfalls and not accept_short:
         raise Incomplete(f"Chunk {chunk.number} is not all of its source: {'; '.join(shortfalls)}.", log="")
     if is_strict:
-        likeness.check(source, plan, chunk, target, frames=compared, stop=stop, is_paused=is_paused, tools=tools)
+        likeness.check(source, plan, chunk, target, frames=compared, control=control)
     if shortfalls and source:
-        _refuse_lost(listed, source, plan.video.index, chunk, tools, stop)
+        _refuse_lost(listed, source, plan.video.index, chunk, control)
     return VerifiedChunk(
         size_bytes=target.stat().st_size,
         sha256=digest(target),
@@ -102,15 +100,12 @@ def look_closely(
     plan: Plan,
     target: Path,
     *,
-    stop: threading.Event | None = None,
-    is_paused: Callable[[], bool] = lambda: False,
-    tools: Tools = INSTALLED,
+    control: Control = FREE,
 ) -> None:
     """Check of a film in one piece what hardware does wrong, besides what verify.py checks. Raises FfmpegFailed."""
-    argv = arguments.decode(target, is_strict=True, ffmpeg=tools.ffmpeg)
-    reader = ProgressReader(0)
-    run(argv, source="", on_line=_moves(reader), bounds=_bounds(tools), stop=stop, is_paused=is_paused)
-    likeness.check(source, plan, None, target, stop=stop, is_paused=is_paused, tools=tools)
+    argv = arguments.decode(target, is_strict=True, ffmpeg=control.tools.ffmpeg)
+    run(argv, source="", on_line=_moves(ProgressReader(0)), bounds=_bounds(control.tools), control=control)
+    likeness.check(source, plan, None, target, control=control)
 
 
 @dataclass
@@ -154,23 +149,21 @@ class _Listed:
         self.key_interval_s = max(self.key_interval_s, pts_s - self._key_s)
 
 
-def _listed(target: Path, tools: Tools, stop: threading.Event | None) -> _Listed:
+def _listed(target: Path, control: Control) -> _Listed:
     listed = _Listed()
     asked = ["-show_entries", f"packet=pts_time,dts_time,flags:stream={PARAMETERS}", "-show_data_hash", "sha256"]
-    argv = [tools.ffprobe, "-v", "error", *asked, "-of", "compact", *input_arguments(str(target))]
-    run(argv, source="", on_line=listed.take, bounds=_bounds(tools), stop=stop)
+    argv = [control.tools.ffprobe, "-v", "error", *asked, "-of", "compact", *input_arguments(str(target))]
+    run(argv, source="", on_line=listed.take, bounds=_bounds(control.tools), control=control)
     return listed
 
 
-def _refuse_lost(
-    listed: _Listed, source: str, index: int, chunk: Chunk, tools: Tools, stop: threading.Event | None
-) -> None:
+def _refuse_lost(listed: _Listed, source: str, index: int, chunk: Chunk, control: Control) -> None:
     """Raise where the source shows what the chunk lacks: it is not the source that is damaged."""
     lost = damage.lost_pictures(
         listed.frames,
         chunk.least_frames,
         chunk.frames,
-        lambda: damage.decode_stream(source, index, chunk, tools=tools, stop=stop),
+        lambda: damage.decode_stream(source, index, chunk, control=control),
     )
     if lost:
         raise FfmpegFailed(f"Chunk {chunk.number} is not all of its source, which is not damaged: {lost}.", log="")
@@ -226,17 +219,10 @@ def _shortfalls(listed: _Listed, chunk: Chunk, video: VideoStream) -> Iterator[s
         yield f"it has a hole of {listed.longest_gap_s:.2f} s"
 
 
-def _undecoded(
-    listed: _Listed,
-    target: Path,
-    is_strict: bool,
-    tools: Tools,
-    stop: threading.Event | None,
-    is_paused: Callable[[], bool],
-) -> Iterator[str]:
+def _undecoded(listed: _Listed, target: Path, is_strict: bool, control: Control) -> Iterator[str]:
     reader = ProgressReader(0)
-    argv = arguments.decode(target, is_strict=is_strict, ffmpeg=tools.ffmpeg)
-    run(argv, source="", on_line=_moves(reader), bounds=_bounds(tools), stop=stop, is_paused=is_paused)
+    argv = arguments.decode(target, is_strict=is_strict, ffmpeg=control.tools.ffmpeg)
+    run(argv, source="", on_line=_moves(reader), bounds=_bounds(control.tools), control=control)
     if reader.frames != listed.frames:
         yield f"{reader.frames} of its {listed.frames} pictures can be decoded"
 

@@ -9,8 +9,7 @@ Every run is bounded, stoppable and raises as film.make does; a target is whole,
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,11 +21,10 @@ from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
 from nebula.errors import FfmpegFailed, Incomplete
 from nebula.media import arguments
+from nebula.media.control import FREE, Control
 from nebula.media.film import MAX_ENCODED_BYTES_PER_S, SLACK_BYTES, SLOWEST_BYTES_PER_S, Made, bounds, make_with
 from nebula.media.packets import follow_packets
-from nebula.media.progress import Progress
 from nebula.media.run import Bounds, run
-from nebula.media.tools import INSTALLED, Tools
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,7 @@ def list_chunks(
     *,
     least_s: float = LEAST_S,
     most_s: float = MOST_S,
-    stop: threading.Event | None = None,
-    tools: Tools = INSTALLED,
+    control: Control = FREE,
 ) -> tuple[Chunk, ...]:
     """Read the packets of the film's picture once and lay out its chunks: the same for every node and rung.
 
@@ -55,7 +52,7 @@ def list_chunks(
     if plan.video is None or not plan.encodes_video:
         raise ValueError("the plan encodes no picture")
     pictures = Pictures(facts, plan.video)
-    follow_packets(source, plan.video.index, pictures.take, tools=tools, stop=stop)
+    follow_packets(source, plan.video.index, pictures.take, control=control)
     laid_out = layout.chunks(pictures, facts, plan, least_s=least_s, most_s=most_s)
     packets = plan.video.packets
     listed, known = pictures.frames, packets.count - packets.before_key - packets.hidden
@@ -86,12 +83,10 @@ def make_chunk(
     *,
     encoder: str = SOFTWARE,
     threads: int = 0,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    stop: threading.Event | None = None,
-    is_paused: Callable[[], bool] = lambda: False,
-    tools: Tools = INSTALLED,
+    control: Control = FREE,
 ) -> Made:
     """Encode one chunk at `target`, over whatever is there."""
+    tools = control.tools
     argv = arguments.chunk(
         source,
         plan,
@@ -102,21 +97,13 @@ def make_chunk(
         device=tools.render_node,
         threads=threads,
     )
-    return make_with(
-        argv,
-        source,
-        target,
-        duration_s=chunk.duration_s,
-        bounds=Bounds(
-            memory_bytes=tools.film_memory_bytes,
-            file_bytes=int((chunk.duration_s + 60) * MAX_ENCODED_BYTES_PER_S) + SLACK_BYTES,
-            # Nothing new is said while it reads its way to the chunk.
-            stall_s=tools.stall_s + facts.size_bytes / SLOWEST_BYTES_PER_S,
-        ),
-        on_progress=on_progress,
-        stop=stop,
-        is_paused=is_paused,
+    limits = Bounds(
+        memory_bytes=tools.film_memory_bytes,
+        file_bytes=int((chunk.duration_s + 60) * MAX_ENCODED_BYTES_PER_S) + SLACK_BYTES,
+        # Nothing new is said while it reads its way to the chunk.
+        stall_s=tools.stall_s + facts.size_bytes / SLOWEST_BYTES_PER_S,
     )
+    return make_with(argv, source, target, chunk.duration_s, limits, control)
 
 
 def make_sound(
@@ -125,24 +112,12 @@ def make_sound(
     plan: Plan,
     target: Path,
     *,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    stop: threading.Event | None = None,
-    is_paused: Callable[[], bool] = lambda: False,
-    tools: Tools = INSTALLED,
+    control: Control = FREE,
 ) -> Made:
     """Make all of the film's sound at `target`, every language, encoded or copied as the plan says."""
-    argv = arguments.sound(source, plan, facts.start_s, target, ffmpeg=tools.ffmpeg)
-    return make_with(
-        argv,
-        source,
-        target,
-        duration_s=facts.listed_s,
-        # A copy is no larger than its source, an encode no larger than a film.
-        bounds=bounds(facts, plan, tools),
-        on_progress=on_progress,
-        stop=stop,
-        is_paused=is_paused,
-    )
+    argv = arguments.sound(source, plan, facts.start_s, target, ffmpeg=control.tools.ffmpeg)
+    # A copy is no larger than its source, an encode no larger than a film.
+    return make_with(argv, source, target, facts.listed_s, bounds(facts, plan, control.tools), control)
 
 
 def join(
@@ -152,17 +127,14 @@ def join(
     plan: Plan,
     target: Path,
     *,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    stop: threading.Event | None = None,
-    is_paused: Callable[[], bool] = lambda: False,
-    tools: Tools = INSTALLED,
+    control: Control = FREE,
 ) -> Made:
     """Put the parts, in their order, and the sound into one film at `target`; the index goes to the front.
 
     Nothing is encoded again: the picture's packets are shown to be the parts' own, byte by byte. Raises FfmpegFailed
     where they are not. A script of the parts is written beside the target and removed.
     """
-    script = target.with_suffix(".parts")
+    tools, script = control.tools, target.with_suffix(".parts")
     try:
         script.write_text(_script(parts))
         argv = arguments.join(script, parts[0].start_s, sound, plan, target, ffmpeg=tools.ffmpeg)
@@ -172,17 +144,8 @@ def join(
             file_bytes=int(size_bytes * 1.1) + SLACK_BYTES,
             stall_s=tools.stall_s + size_bytes / SLOWEST_BYTES_PER_S,
         )
-        made = make_with(
-            argv,
-            "",
-            target,
-            duration_s=facts.listed_s,
-            bounds=limits,
-            on_progress=on_progress,
-            stop=stop,
-            is_paused=is_paused,
-        )
-        _compare(script, target, limits, stop, is_paused, tools)
+        made = make_with(argv, "", target, facts.listed_s, limits, control)
+        _compare(script, target, limits, control)
     finally:
         script.unlink(missing_ok=True)
     return made
@@ -201,14 +164,7 @@ def _named(path: Path) -> str:
     return f"file 'file:{quoted}'"
 
 
-def _compare(
-    script: Path,
-    target: Path,
-    limits: Bounds,
-    stop: threading.Event | None,
-    is_paused: Callable[[], bool],
-    tools: Tools,
-) -> None:
+def _compare(script: Path, target: Path, limits: Bounds, control: Control) -> None:
     """Show that the film's picture is that of its parts."""
     digests: list[str] = []
 
@@ -218,8 +174,8 @@ def _compare(
 
     try:
         for path, is_script in ((script, True), (target, False)):
-            argv = arguments.picture_hash(path, is_script=is_script, ffmpeg=tools.ffmpeg)
-            run(argv, source="", on_line=take, bounds=limits, stop=stop, is_paused=is_paused)
+            argv = arguments.picture_hash(path, is_script=is_script, ffmpeg=control.tools.ffmpeg)
+            run(argv, source="", on_line=take, bounds=limits, control=control)
         if len(digests) != 2 or digests[0] != digests[1]:
             raise FfmpegFailed("The joined film's picture is not that of its chunks.", log="\n".join(digests))
     except BaseException:

@@ -7,16 +7,15 @@ the best that there is. The packet lists of the two do not tell which it was.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from nebula.domain.chunks import Chunk
 from nebula.media.arguments import PIXEL_BOUND
+from nebula.media.control import FREE, Control
 from nebula.media.packets import seconds
 from nebula.media.run import Bounds, run
 from nebula.media.source import input_arguments
-from nebula.media.tools import INSTALLED, Tools
 
 UNEVEN_SLACK = 2  # pictures that one decoder shows at an end and another does not
 MARGIN_S = 2.0  # before a chunk's first picture, and after its last: what its pictures are decoded from
@@ -40,14 +39,7 @@ def lost_pictures(made: int, least: int, most: int, decode: Callable[[], Decoded
     return None
 
 
-def decode_stream(
-    source: str,
-    index: int,
-    part: Chunk | None = None,
-    *,
-    stop: threading.Event | None = None,
-    tools: Tools = INSTALLED,
-) -> Decoded:
+def decode_stream(source: str, index: int, part: Chunk | None = None, *, control: Control = FREE) -> Decoded:
     """Decode a stream of the source, or one chunk's span of it, as far as it can be. Raises FfmpegFailed, Stopped."""
     decoded = Decoded()
 
@@ -56,12 +48,14 @@ def decode_stream(
         _count(decoded, seconds(shown_s), seconds(lasts_s) or 0.0, part)
         return True
 
+    tools = control.tools
     argv = [
         *(tools.ffprobe, "-v", "error", *PIXEL_BOUND, *_interval(part), "-select_streams", str(index)),
         *("-show_entries", "frame=best_effort_timestamp_time,pkt_duration_time,duration_time"),
         *("-of", "compact=print_section=0:nokey=1", *input_arguments(source)),
     ]
-    run(argv, source=source, on_line=take, bounds=Bounds(tools.film_memory_bytes, stall_s=tools.stall_s), stop=stop)
+    bounds = Bounds(memory_bytes=tools.film_memory_bytes, stall_s=tools.stall_s)
+    run(argv, source=source, on_line=take, bounds=bounds, control=control)
     return decoded
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +10,11 @@ from nebula.domain.encoders import SOFTWARE
 from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
 from nebula.media import arguments
-from nebula.media.progress import Progress, ProgressReader
+from nebula.media.control import FREE, Control
+from nebula.media.progress import ProgressReader
 from nebula.media.run import Bounds, run
 from nebula.media.source import shown
-from nebula.media.tools import INSTALLED, Tools
+from nebula.media.tools import Tools
 
 SLACK_BYTES = 64 << 20
 # Slower than any disk: moving the index to the front rewrites the file, and says nothing meanwhile.
@@ -40,56 +39,37 @@ def make(
     *,
     encoder: str = SOFTWARE,
     threads: int = 0,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    stop: threading.Event | None = None,
-    is_paused: Callable[[], bool] = lambda: False,
-    tools: Tools = INSTALLED,
+    control: Control = FREE,
 ) -> Made:
     """Make the film at `target`, over whatever is there.
 
     Raises FfmpegFailed (log in its details), NoRoom, Stopped; `target` is gone then.
     """
+    tools = control.tools
     argv = arguments.film(
         source, plan, target, ffmpeg=tools.ffmpeg, encoder=encoder, device=tools.render_node, threads=threads
     )
-    return make_with(
-        argv,
-        source,
-        target,
-        duration_s=facts.listed_s,
-        bounds=bounds(facts, plan, tools),
-        on_progress=on_progress,
-        stop=stop,
-        is_paused=is_paused,
-    )
+    return make_with(argv, source, target, facts.listed_s, bounds(facts, plan, tools), control)
 
 
-def make_with(
-    argv: list[str],
-    source: str,
-    target: Path,
-    *,
-    duration_s: float,
-    bounds: Bounds,
-    on_progress: Callable[[Progress], None],
-    stop: threading.Event | None,
-    is_paused: Callable[[], bool],
-) -> Made:
+def make_with(argv: list[str], source: str, target: Path, duration_s: float, bounds: Bounds, control: Control) -> Made:
     """Run a command that makes `target` out of `source`, and lasts `duration_s` of media. Raises as `make` does."""
+    typed = command(argv, source)
+    control.on_command(typed)
     reader = ProgressReader(max(duration_s, 0.0))
 
     def take(line: str) -> bool:
         progress = reader.feed(line)
         if progress is not None:
-            on_progress(progress)
+            control.on_progress(progress)
         return progress is not None and reader.moved
 
     try:
-        log = run(argv, source=source, on_line=take, bounds=bounds, stop=stop, is_paused=is_paused)
+        log = run(argv, source=source, on_line=take, bounds=bounds, control=control)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
-    return Made(command(argv, source), log)
+    return Made(typed, log)
 
 
 def command(argv: list[str], source: str) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 from nebula.domain.chunks import Chunk
 from nebula.domain.plan import Plan
 from nebula.errors import FfmpegFailed
 from nebula.media import arguments
+from nebula.media.control import FREE, Control
 from nebula.media.run import Bounds, run
-from nebula.media.tools import INSTALLED, Tools
 
 FRAMES = 25  # what breaks later breaks the decode, too
 # SSIM, the mean of luma and colours. What is worth watching has 0.9 and more, green pictures less than a half.
@@ -26,9 +24,7 @@ def check(
     target: Path,
     *,
     frames: int = FRAMES,
-    stop: threading.Event | None = None,
-    is_paused: Callable[[], bool] = lambda: False,
-    tools: Tools = INSTALLED,
+    control: Control = FREE,
 ) -> float:
     """Compare the first pictures of a chunk, or of a film without one, to what went into the encoder.
 
@@ -42,9 +38,10 @@ def check(
         found.extend([float(told[1])] if told else [])
         return True
 
+    tools = control.tools
     argv = arguments.likeness(source, plan, part, target, frames=frames, ffmpeg=tools.ffmpeg)
     bounds = Bounds(memory_bytes=tools.film_memory_bytes, stall_s=tools.stall_s)
-    log = run(argv, source=source, on_line=take, bounds=bounds, stop=stop, is_paused=is_paused)
+    log = run(argv, source=source, on_line=take, bounds=bounds, control=control)
     alike = sum(found) / len(found) if found else 0.0
     if alike < LEAST:
         raise FfmpegFailed(f"The pictures that were made are not the source's: they are {alike:.2f} alike.", log=log)

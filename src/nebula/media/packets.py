@@ -6,36 +6,34 @@ container's own duration does not see a hole in the middle.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from nebula.domain.chunks import Packet
 from nebula.domain.media import PacketFacts
 from nebula.errors import MediaError
+from nebula.media.control import FREE, Control
 from nebula.media.run import Bounds, run
 from nebula.media.source import input_arguments
-from nebula.media.tools import Tools
 
 MAX_PACKETS = 50_000_000
 MAX_STREAMS = 256
 
 
-def list_packets(source: str, *, tools: Tools, stop: threading.Event | None = None) -> dict[int, PacketFacts]:
+def list_packets(source: str, *, control: Control = FREE) -> dict[int, PacketFacts]:
     """Read every packet of the source; return what each stream's say, by the stream's index.
 
     Raises FfmpegFailed, Stopped, MediaError (more packets than any film has).
     """
     listing = _Listing()
+    tools = control.tools
     argv = [tools.ffprobe, "-v", "error", *_ENTRIES, *input_arguments(source)]
     bounds = Bounds(memory_bytes=tools.probe_memory_bytes, stall_s=tools.stall_s)
-    run(argv, source=source, on_line=listing.take, bounds=bounds, stop=stop)
+    run(argv, source=source, on_line=listing.take, bounds=bounds, control=control)
     return {index: tally.facts() for index, tally in listing.tallies.items()}
 
 
-def follow_packets(
-    source: str, index: int, take: Callable[[Packet], None], *, tools: Tools, stop: threading.Event | None = None
-) -> None:
+def follow_packets(source: str, index: int, take: Callable[[Packet], None], *, control: Control = FREE) -> None:
     """Hand each packet of one stream to `take`, in the order of the source. Raises as `list_packets` does."""
     count = 0
 
@@ -51,9 +49,10 @@ def follow_packets(
         take(Packet(pts_s, dts_s, duration_s or 0.0, "K" in fields[4], "D" in fields[4]))
         return True
 
+    tools = control.tools
     argv = [tools.ffprobe, "-v", "error", *_ENTRIES, "-select_streams", str(index), *input_arguments(source)]
     bounds = Bounds(memory_bytes=tools.probe_memory_bytes, stall_s=tools.stall_s)
-    run(argv, source=source, on_line=on_line, bounds=bounds, stop=stop)
+    run(argv, source=source, on_line=on_line, bounds=bounds, control=control)
 
 
 # compact without keys: the values come in ffprobe's own order, which is this one; side data adds a trailing "|".

@@ -19,9 +19,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from nebula.domain.media import MediaFacts
 from nebula.errors import FfmpegFailed
 from nebula.media.arguments import QUIET
+from nebula.media.control import FREE, Control
 from nebula.media.run import Bounds, run
 from nebula.media.source import DEMUXERS, TIMEOUT_S, SourceBytes
-from nebula.media.tools import INSTALLED, Tools
 
 MIB = 1 << 20
 MAX_READ_BYTES = 32 * MIB
@@ -38,8 +38,7 @@ def reads_in_pieces(
     *,
     max_read_bytes: int = MAX_READ_BYTES,
     max_requests: int = MAX_REQUESTS,
-    stop: threading.Event | None = None,
-    tools: Tools = INSTALLED,
+    control: Control = FREE,
 ) -> bool:
     """Say whether a chunk of this source costs no more than its share of it.
 
@@ -52,14 +51,14 @@ def reads_in_pieces(
     target_s = (video.packets.starts_s or 0.0) - facts.start_s + PLACE * video.packets.span_s
     try:
         with _counting(SourceBytes(source), max_read_bytes, max_requests) as counted:
-            landed_s = _land(counted.url, video.index, target_s, tools, stop)
+            landed_s = _land(counted.url, video.index, target_s, control)
     except FfmpegFailed:
         return False
     is_near = landed_s is not None and -video.packets.key_interval_s - LANDING_SLACK_S <= landed_s <= LANDING_SLACK_S
     return is_near and not counted.is_over
 
 
-def _land(url: str, index: int, target_s: float, tools: Tools, stop: threading.Event | None) -> float | None:
+def _land(url: str, index: int, target_s: float, control: Control) -> float | None:
     """Return how far from the target the first key frame is that a seek to it finds."""
     landed: list[float] = []
 
@@ -73,6 +72,7 @@ def _land(url: str, index: int, target_s: float, tools: Tools, stop: threading.E
             landed.append(landed[0])
         return True
 
+    tools = control.tools
     argv = [
         *(tools.ffmpeg, *QUIET, "-ss", f"{max(0.0, target_s):.6f}"),
         # Without the options that make ffmpeg try again where it was cut off: that is the answer.
@@ -80,7 +80,7 @@ def _land(url: str, index: int, target_s: float, tools: Tools, stop: threading.E
         *("-map", f"0:{index}", "-c", "copy", "-copypriorss", "1", "-frames:v", "1", "-f", "framecrc", "-"),
     ]
     bounds = Bounds(memory_bytes=tools.probe_memory_bytes, stall_s=tools.stall_s)
-    run(argv, source=url, on_line=take, bounds=bounds, stop=stop)
+    run(argv, source=url, on_line=take, bounds=bounds, control=control)
     return landed[1] if len(landed) == 2 else None
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -22,10 +21,10 @@ from nebula.domain.media import (
 from nebula.domain.plan import absurd_size
 from nebula.errors import FfmpegFailed, MediaError
 from nebula.media import boxes
+from nebula.media.control import FREE, Control
 from nebula.media.packets import list_packets
 from nebula.media.run import Bounds, run
 from nebula.media.source import SourceBytes, input_arguments, is_url
-from nebula.media.tools import INSTALLED, Tools
 
 MAX_ANSWER_BYTES = 4 << 20
 # A guess that ffmpeg itself would rather not rely on (AVPROBE_SCORE_RETRY): random bytes reach it now and then.
@@ -41,7 +40,7 @@ TROUBLE_ON_THE_WAY = (
 )  # fmt: skip
 
 
-def probe(source: str, *, stop: threading.Event | None = None, tools: Tools = INSTALLED) -> MediaFacts | None:
+def probe(source: str, *, control: Control = FREE) -> MediaFacts | None:
     """Return the facts of a source (a local path or the store's URL); None where it is no media at all.
 
     Raises MediaError with a plain reason (media that cannot or must not be read), FfmpegFailed where trying again may
@@ -50,17 +49,17 @@ def probe(source: str, *, stop: threading.Event | None = None, tools: Tools = IN
     contents = SourceBytes(source)
     if contents.size_bytes == 0:
         return None
-    answer = _ask(source, tools, stop)
+    answer = _ask(source, control)
     if answer is None:
         return None
     facts = _facts(answer, contents)
     _refuse_absurd(facts)
     if not facts.moving:
         return facts
-    return _with_packets(_with_fields(facts, source, tools, stop), source, tools, stop)
+    return _with_packets(_with_fields(facts, source, control), source, control)
 
 
-def _ask(source: str, tools: Tools, stop: threading.Event | None) -> dict[str, Any] | None:
+def _ask(source: str, control: Control) -> dict[str, Any] | None:
     """Return ffprobe's JSON about format and streams; None where it finds no media."""
     lines: list[str] = []
     size = 0
@@ -73,10 +72,11 @@ def _ask(source: str, tools: Tools, stop: threading.Event | None) -> dict[str, A
         lines.append(line)
         return True
 
+    tools = control.tools
     argv = [tools.ffprobe, "-v", "error", "-show_format", "-show_streams", "-of", "json", *input_arguments(source)]
     bounds = Bounds(memory_bytes=tools.probe_memory_bytes, cpu_s=PROBE_CPU_S, stall_s=tools.stall_s)
     try:
-        run(argv, source=source, on_line=take, bounds=bounds, stop=stop)
+        run(argv, source=source, on_line=take, bounds=bounds, control=control)
     except FfmpegFailed as error:
         _explain(error, source)
         return None
@@ -107,7 +107,7 @@ def _refuse_absurd(facts: MediaFacts) -> None:
             raise MediaError(f"{problem[0].upper()}{problem[1:]}.")
 
 
-def _with_fields(facts: MediaFacts, source: str, tools: Tools, stop: threading.Event | None) -> MediaFacts:
+def _with_fields(facts: MediaFacts, source: str, control: Control) -> MediaFacts:
     """Correct the field order by the first frames: Matroska's header says progressive where nobody thought of it."""
     film = facts.moving[0]
     if "matroska" not in facts.format or film.codec not in FIELD_CODECS or film.is_interlaced:
@@ -120,18 +120,19 @@ def _with_fields(facts: MediaFacts, source: str, tools: Tools, stop: threading.E
         return True
 
     entries = ["-show_entries", "frame=interlaced_frame,top_field_first", "-of", "compact", "-select_streams"]
+    tools = control.tools
     argv = [tools.ffprobe, "-v", "error", "-read_intervals", f"%+#{FIELD_FRAMES}", *entries, str(film.index)]
     bounds = Bounds(memory_bytes=tools.probe_memory_bytes, cpu_s=PROBE_CPU_S, stall_s=tools.stall_s)
     with contextlib.suppress(FfmpegFailed):  # what cannot be decoded is found out by the film's making
-        run([*argv, *input_arguments(source)], source=source, on_line=take, bounds=bounds, stop=stop)
+        run([*argv, *input_arguments(source)], source=source, on_line=take, bounds=bounds, control=control)
     if not orders:
         return facts
     corrected = replace(film, field_order=orders[0])
     return replace(facts, video=tuple(corrected if one is film else one for one in facts.video))
 
 
-def _with_packets(facts: MediaFacts, source: str, tools: Tools, stop: threading.Event | None) -> MediaFacts:
-    listed = list_packets(source, tools=tools, stop=stop)
+def _with_packets(facts: MediaFacts, source: str, control: Control) -> MediaFacts:
+    listed = list_packets(source, control=control)
     video = tuple(_as_listed(replace(one, packets=listed.get(one.index, PacketFacts()))) for one in facts.video)
     audio = tuple(replace(one, packets=listed.get(one.index, PacketFacts())) for one in facts.audio)
     texts = tuple(replace(one, packets=listed.get(one.index, PacketFacts())) for one in facts.subtitles)

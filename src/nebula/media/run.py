@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import selectors
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO
 
 from nebula.errors import FfmpegFailed, MediaError, NoRoom, Stopped
+from nebula.media.control import FREE, Control
 from nebula.media.source import shown
 from nebula.process import end, hold, let_go, spawn
 
@@ -36,14 +36,13 @@ def run(
     source: str,
     on_line: Callable[[str], bool],
     bounds: Bounds,
-    stop: threading.Event | None = None,
-    is_paused: Callable[[], bool] = lambda: False,
+    control: Control = FREE,
 ) -> str:
     """Run a program to its good end; return the tail of its stderr.
 
-    `on_line` gets each line of stdout and says whether it is news. Raises Stopped (`stop` was set), NoRoom (the disk
-    is full), FfmpegFailed (a bad end, or no news for `bounds.stall_s` while not paused). While `is_paused` says so, the
-    program is stopped where it is. `source` is kept out of the log where it carries credentials (a presigned URL).
+    `on_line` gets each line of stdout and says whether it is news. Raises Stopped, NoRoom (the disk is full),
+    FfmpegFailed (a bad end, or no news for `bounds.stall_s` while not paused). `source` is kept out of the log where it
+    carries credentials (a presigned URL).
     """
     process = spawn(
         argv,
@@ -56,7 +55,7 @@ def run(
     )
     follower = _Follower(process, on_line)
     try:
-        _follow(follower, _Brake(process, is_paused), bounds.stall_s, stop)
+        _follow(follower, _Brake(process, control.is_paused), bounds.stall_s, control)
         let_go(process)  # it closed its pipes: all that is left of it is its end
         status = process.wait(bounds.stall_s)
     except subprocess.TimeoutExpired:
@@ -79,10 +78,10 @@ def failure(status: int, log: str) -> NoRoom | FfmpegFailed:
     return FfmpegFailed(f"ffmpeg {how}: {lines[-1].strip()[:300]}" if lines else f"ffmpeg {how}.", log=log)
 
 
-def _follow(follower: _Follower, brake: _Brake, stall_s: float, stop: threading.Event | None) -> None:
+def _follow(follower: _Follower, brake: _Brake, stall_s: float, control: Control) -> None:
     heard_at = time.monotonic()
     while follower.is_open:
-        if stop is not None and stop.is_set():
+        if control.stop is not None and control.stop.is_set():
             raise Stopped("The work was stopped.")
         # Read first: what is held must be the program, with its death signal armed, not what becomes it.
         news = follower.read(POLL_S)

@@ -11,7 +11,6 @@ that is lost.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,12 +22,13 @@ from nebula.domain.subtitles import shown
 from nebula.errors import FfmpegFailed
 from nebula.media import film
 from nebula.media.arguments import QUIET
+from nebula.media.control import FREE, Control
 from nebula.media.film import Made
 from nebula.media.probe import TROUBLE_ON_THE_WAY
 from nebula.media.progress import Progress, ProgressReader
 from nebula.media.run import Bounds, run
 from nebula.media.source import input_arguments, is_url
-from nebula.media.tools import INSTALLED, Tools
+from nebula.media.tools import Tools
 from nebula.media.verify import digest
 
 LEAD_S = 60.0
@@ -85,19 +85,19 @@ def extract(
     folder: Path,
     *,
     zero_s: float,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    stop: threading.Event | None = None,
-    tools: Tools = INSTALLED,
+    control: Control = FREE,
 ) -> Extraction:
     """Write the WebVTT files of these streams into `folder`.
 
     Raises FfmpegFailed where the source could not be read, NoRoom, Stopped.
     """
+    tools = control.tools
 
     def take(some: Sequence[SubtitleStream]) -> Made:
         argv = arguments(source, facts, some, zero_s, folder, tools.ffmpeg)
         reader = ProgressReader(facts.listed_s + LEAD_S)
-        log = run(argv, source=source, on_line=_told(reader, on_progress), bounds=_bounds(facts, tools), stop=stop)
+        take_line, bounds = _told(reader, control.on_progress), _bounds(facts, tools)
+        log = run(argv, source=source, on_line=take_line, bounds=bounds, control=control)
         return Made(film.command(argv, source), log)
 
     notes: list[str] = []

@@ -20,6 +20,7 @@ from nebula.domain import plan as plans
 from nebula.domain.encoders import AUTO, HARDWARE, SOFTWARE
 from nebula.errors import FfmpegFailed, NebulaError, Stopped
 from nebula.media import arguments, checks, chunking, probe
+from nebula.media.control import Control
 from nebula.media.run import Bounds, run
 from nebula.media.tools import INSTALLED, Tools
 
@@ -98,7 +99,7 @@ def fault(
     encoder: str, *, stop: threading.Event | None = None, tools: Tools = INSTALLED, trial_s: float = TRIAL_S
 ) -> str | None:
     """Try one encoder, on the device of the tools; return why it makes no films, None where it does. Raises Stopped."""
-    return _within(trial_s, stop, lambda ended: _try(encoder, tools, ended))
+    return _within(trial_s, stop, lambda ended: _try(encoder, Control(tools, ended)))
 
 
 def _within(seconds: float, stop: threading.Event | None, work: Callable[[threading.Event], str | None]) -> str | None:
@@ -120,11 +121,11 @@ def _within(seconds: float, stop: threading.Event | None, work: Callable[[thread
     return said[0] if said else "its trial broke off"
 
 
-def _try(encoder: str, tools: Tools, stop: threading.Event) -> str | None:
+def _try(encoder: str, control: Control) -> str | None:
     """Make a film's chunks; return what is wrong with them or with their making."""
     try:
         with tempfile.TemporaryDirectory(prefix="nebula-trial-", ignore_cleanup_errors=True) as folder:
-            _make(encoder, Path(folder), tools, stop)
+            _make(encoder, Path(folder), control)
     except FfmpegFailed as error:
         # The first complaint is the reason, what comes after it are its consequences.
         complaints = [line.strip() for line in str(error.details.get("log") or "").splitlines() if line.strip()]
@@ -134,18 +135,19 @@ def _try(encoder: str, tools: Tools, stop: threading.Event) -> str | None:
     return None
 
 
-def _make(encoder: str, folder: Path, tools: Tools, stop: threading.Event) -> None:
+def _make(encoder: str, folder: Path, control: Control) -> None:
     clip = str(folder / "clip.mkv")
+    tools = control.tools
     argv = [tools.ffmpeg, *arguments.QUIET, "-y", "-f", "lavfi", "-i", *CLIP, f"file:{clip}"]
-    run(argv, source="", on_line=lambda line: True, bounds=Bounds(stall_s=tools.stall_s), stop=stop)
-    facts = probe.probe(clip, stop=stop, tools=tools)
+    run(argv, source="", on_line=lambda line: True, bounds=Bounds(stall_s=tools.stall_s), control=control)
+    facts = probe.probe(clip, control=control)
     plan = plans.decide(facts, name="", media_type="")
     if facts is None or not plan.encodes_video:
         raise FfmpegFailed("The clip for the trial cannot be read.", log="")
     fingerprint = None
-    for part in chunking.list_chunks(clip, facts, plan, least_s=CHUNK_S, most_s=2 * CHUNK_S, stop=stop, tools=tools):
+    for part in chunking.list_chunks(clip, facts, plan, least_s=CHUNK_S, most_s=2 * CHUNK_S, control=control):
         target = folder / f"{part.number}.mp4"
-        chunking.make_chunk(clip, facts, plan, part, target, encoder=encoder, stop=stop, tools=tools)
+        chunking.make_chunk(clip, facts, plan, part, target, encoder=encoder, control=control)
         # The second one must have the first one's header, or the two could not be joined.
         made = checks.verify_chunk(
             plan,
@@ -155,8 +157,7 @@ def _make(encoder: str, folder: Path, tools: Tools, stop: threading.Event) -> No
             encoder=encoder,
             source=clip,
             compared=part.frames,
-            stop=stop,
-            tools=tools,
+            control=control,
         )
         fingerprint = made.fingerprint
     if fingerprint is None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,12 +26,12 @@ from nebula.domain.media import AudioStream, MediaFacts, PacketFacts, VideoStrea
 from nebula.domain.plan import Plan, clock, damage, decide
 from nebula.errors import FfmpegFailed, Incomplete, MediaError
 from nebula.media import arguments
+from nebula.media.control import FREE, Control
 from nebula.media.damage import Decoded, decode_stream, lost_pictures
 from nebula.media.packets import list_packets
 from nebula.media.probe import probe
 from nebula.media.progress import ProgressReader
 from nebula.media.run import Bounds, run
-from nebula.media.tools import INSTALLED, Tools
 
 FIRST_SECONDS = 10.0
 # Of a film whose packets are known to be good: its own header is to be tried.
@@ -77,9 +76,7 @@ class _Check:
     target: Path
     made: MediaFacts
     video: VideoStream
-    tools: Tools
-    stop: threading.Event | None
-    is_paused: Callable[[], bool]
+    control: Control
     are_parts_verified: bool = False
 
     @property
@@ -99,9 +96,7 @@ def verify(
     *,
     accept_short: bool = False,
     parts_verified: bool = False,
-    stop: threading.Event | None = None,
-    is_paused: Callable[[], bool] = lambda: False,
-    tools: Tools = INSTALLED,
+    control: Control = FREE,
 ) -> VerifiedFilm:
     """Check the film at `target` against the facts that it was made from.
 
@@ -114,8 +109,8 @@ def verify(
     """
     if plan.video is None:
         raise ValueError("the plan makes no film")
-    made = _probed(target, accept_short, tools, stop)
-    check = _Check(source, facts, plan, target, made, plan.video, tools, stop, is_paused, parts_verified)
+    made = _probed(target, accept_short, control)
+    check = _Check(source, facts, plan, target, made, plan.video, control, parts_verified)
     shortfalls = _shortfalls(check, accept_short)
     if shortfalls and not accept_short:
         raise Incomplete(f"The film is not all of its source: {'; '.join(shortfalls)}.", log="")
@@ -142,21 +137,19 @@ def verify_sound(
     target: Path,
     *,
     accept_short: bool = False,
-    stop: threading.Event | None = None,
-    is_paused: Callable[[], bool] = lambda: False,
-    tools: Tools = INSTALLED,
+    control: Control = FREE,
 ) -> VerifiedSound:
     """Check the sound at `target`, which was made without the picture. Raises as `verify` does."""
     if plan.video is None or not plan.audio:
         raise ValueError("the plan has no sound")
     try:
-        made = probe(str(target), stop=stop, tools=tools) or MediaFacts("")
+        made = probe(str(target), control=control) or MediaFacts("")
     except MediaError as error:
         raise FfmpegFailed(f"The sound that was made cannot be read: {error.message}", log="") from error
-    listed = list_packets(str(target), tools=tools, stop=stop)
+    listed = list_packets(str(target), control=control)
     audio = tuple(replace(one, packets=listed.get(one.index, PacketFacts())) for one in made.audio)
     made = replace(made, audio=audio)
-    check = _Check(source, facts, plan, target, made, plan.video, tools, stop, is_paused)
+    check = _Check(source, facts, plan, target, made, plan.video, control)
     shortfalls = [*_sound_shortfalls(check), *_start_shortfalls(check)]
     if accept_short or not shortfalls:
         shortfalls += _silences(check)
@@ -168,9 +161,9 @@ def verify_sound(
     return VerifiedSound(target.stat().st_size, digest(target), warning)
 
 
-def _probed(target: Path, accept_short: bool, tools: Tools, stop: threading.Event | None) -> MediaFacts:
+def _probed(target: Path, accept_short: bool, control: Control) -> MediaFacts:
     try:
-        made = probe(str(target), stop=stop, tools=tools)
+        made = probe(str(target), control=control)
     except MediaError as error:
         raise FfmpegFailed(f"The film that was made cannot be read: {error.message}", log="") from error
     if made is None or not made.moving or not made.moving[0].packets.count:
@@ -321,27 +314,26 @@ def _is_sound(check: _Check, before: AudioStream, after: AudioStream) -> bool:
 
 
 def _decoded(check: _Check, index: int) -> Decoded:
-    return decode_stream(check.source, index, tools=check.tools, stop=check.stop)
+    return decode_stream(check.source, index, control=check.control)
 
 
 def _loudest_db(check: _Check, source: str, stream: int) -> float:
-    log = _run(check, arguments.loudness(source, stream, ffmpeg=check.tools.ffmpeg), source, ProgressReader(0))
+    log = _run(check, arguments.loudness(source, stream, ffmpeg=check.control.tools.ffmpeg), source, ProgressReader(0))
     found = re.search(r"max_volume: (-?[\d.]+) dB", log)
     return float(found[1]) if found else float("-inf")
 
 
 def _decoded_frames(check: _Check, seconds: float | None) -> int:
     reader = ProgressReader(0)
-    argv = arguments.decode(check.target, seconds=seconds, ffmpeg=check.tools.ffmpeg)
+    argv = arguments.decode(check.target, seconds=seconds, ffmpeg=check.control.tools.ffmpeg)
     _run(check, argv, str(check.target), reader)
     return reader.frames
 
 
 def _run(check: _Check, argv: list[str], source: str, reader: ProgressReader) -> str:
-    bounds = Bounds(memory_bytes=check.tools.film_memory_bytes, stall_s=check.tools.stall_s)
-    return run(
-        argv, source=source, on_line=_progressing(reader), bounds=bounds, stop=check.stop, is_paused=check.is_paused
-    )
+    tools = check.control.tools
+    bounds = Bounds(memory_bytes=tools.film_memory_bytes, stall_s=tools.stall_s)
+    return run(argv, source=source, on_line=_progressing(reader), bounds=bounds, control=check.control)
 
 
 def _progressing(reader: ProgressReader) -> Callable[[str], bool]:

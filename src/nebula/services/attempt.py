@@ -11,7 +11,8 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,8 +23,11 @@ from nebula.db.database import Database, Tx
 from nebula.domain.limits import HEARTBEAT_S
 from nebula.domain.records import ChunkClaim, Claim
 from nebula.errors import HandedBack, NebulaError, NoRoom, Stopped, StoreUnavailable, Superseded
+from nebula.media.control import Control
 from nebula.media.progress import Progress
+from nebula.media.tools import INSTALLED, Tools
 from nebula.services.throttling import Pace
+from nebula.services.turns import Turn
 
 T = TypeVar("T")
 AnyClaim = TypeVar("AnyClaim", Claim, ChunkClaim)
@@ -86,9 +90,11 @@ class Attempt(Generic[AnyClaim]):
         worker_stop: threading.Event,
         check_room: Callable[[], None],
         pace: Pace | None = None,
+        turn: Turn | None = None,
     ) -> None:
         self.claim: AnyClaim = claim
         self.pace = pace or Pace()  # what its encoder may do, at every moment
+        self.turn = turn or Turn()  # at the encoder; without one it has an encoder for itself
         self.was_paused = False
         self.folder = folder  # not made yet; gone when the attempt ends
         self.stop = threading.Event()
@@ -115,9 +121,21 @@ class Attempt(Generic[AnyClaim]):
         self.pace.leave()
         shutil.rmtree(self.folder, ignore_errors=True)  # what stays goes when the worker starts again
 
+    def control(self, tools: Tools = INSTALLED, on_command: Callable[[str], None] = lambda command: None) -> Control:
+        """Return what its runs of ffmpeg are held by: its stop and its pace; its row gets how far they are."""
+        return Control(tools, self.stop, self.pace.is_paused, on_command, self.note_progress)
+
     def note_progress(self, progress: Progress) -> None:
         """Take how far the work is; the row gets the latest once a second."""
         self._progress = progress
+
+    @contextmanager
+    def encoding(self) -> Iterator[None]:
+        """Hold the encoder while the block runs; after a good end the next one may have it. Raises Stopped."""
+        if not self.turn.take(self.stop):
+            raise Stopped("The work was stopped.")
+        yield
+        self.turn.pass_on()
 
     def insist(self, work: Callable[[], T]) -> T:
         """Do what needs a store, again and again while that does not answer: hours of encoding hang on it."""

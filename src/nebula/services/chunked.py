@@ -19,6 +19,7 @@ from pathlib import Path
 from nebula.db import chunk_layout, chunk_leases, chunks
 from nebula.db.chunk_leases import Outcome
 from nebula.db.database import Database, Tx
+from nebula.domain import chunks as layout
 from nebula.domain import object_keys
 from nebula.domain.chunks import Chunk
 from nebula.domain.encoders import SOFTWARE, suited
@@ -27,7 +28,9 @@ from nebula.domain.plan import Plan, damage
 from nebula.domain.records import ChunkClaim, Claim, PlannedChunk, StoredChunk
 from nebula.domain.states import ChunkKind, Queue
 from nebula.errors import HardwareFailed, Incomplete, MediaError, ObjectChanged, ObjectNotFound
-from nebula.media import arguments, checks, chunking, film, pieces, verify
+from nebula.media import checks, chunking, pieces, verify
+from nebula.media.control import Control
+from nebula.media.progress import Progress
 from nebula.media.source import is_url
 from nebula.messages import Messages
 from nebula.services import hardware
@@ -177,10 +180,12 @@ class ChunkedFilms:
 
     def _spans(self, attempt: Attempt[Claim], source: str, facts: MediaFacts, plan: Plan) -> tuple[Chunk, ...]:
         """Return the spans of the picture; none where its packets are twice not those that the probe listed."""
-        least_s = self._chunk_s
+        least_s = layout.least_s(facts.listed_s, self._chunk_s)
         for _ in range(2):
             try:
-                return chunking.list_chunks(source, facts, plan, least_s=least_s, most_s=2 * least_s, stop=attempt.stop)
+                return chunking.list_chunks(
+                    source, facts, plan, least_s=least_s, most_s=2 * least_s, control=attempt.control()
+                )
             except Incomplete as error:
                 log.warning("not the probe's list %s error=%r", attempt.claim.shown, error.message)
         return ()
@@ -189,7 +194,7 @@ class ChunkedFilms:
         self, attempt: Attempt[Claim], source: str, facts: MediaFacts, plan: Plan, spans: tuple[Chunk, ...]
     ) -> list[PlannedChunk]:
         # A disk gives it again for little, whatever ffmpeg reads of it.
-        from_copy = is_url(source) and not pieces.reads_in_pieces(source, facts, stop=attempt.stop)
+        from_copy = is_url(source) and not pieces.reads_in_pieces(source, facts, control=attempt.control())
         wanted = [
             PlannedChunk(
                 number=SOUND + 1 + span.number,
@@ -255,26 +260,11 @@ class ChunkedFilms:
 
     def _make_sound(self, attempt: Attempt[ChunkClaim], source: str, target: Path, *, accept_short: bool) -> _Made:
         facts, plan = _known(attempt.claim.job)
-        self._note(attempt, film.command(arguments.sound(source, plan, facts.start_s, target), source))
-        made = chunking.make_sound(
-            source,
-            facts,
-            plan,
-            target,
-            on_progress=attempt.note_progress,
-            stop=attempt.stop,
-            is_paused=attempt.pace.is_paused,
-        )
+        control = attempt.control(on_command=partial(self._note, attempt))
+        attempt.turn.pass_on()  # pictures may be encoded beside it: sound takes one core at most
+        made = chunking.make_sound(source, facts, plan, target, control=control)
         self._note(attempt, made.command, made.log)
-        verified = verify.verify_sound(
-            source,
-            facts,
-            plan,
-            target,
-            accept_short=accept_short,
-            stop=attempt.stop,
-            is_paused=attempt.pace.is_paused,
-        )
+        verified = verify.verify_sound(source, facts, plan, target, accept_short=accept_short, control=control)
         build = self._encoders.build(SOUND_ENCODER)
         key = chunking.key(attempt.claim.content.sha256, facts, plan, None, build)
         return _Made(SOUND_ENCODER, key, build, verified.size_bytes, warning=verified.warning)
@@ -284,33 +274,17 @@ class ChunkedFilms:
     ) -> _Made:
         claim = attempt.claim
         facts, plan = _known(claim.job)
-        encoder, tools, threads = claim.encoder or SOFTWARE, self._encoders.tools, attempt.pace.threads()
-        device, build = tools.render_node, self._encoders.build(encoder)
-        argv = arguments.chunk(source, plan, span, target, encoder=encoder, device=device, threads=threads)
-        self._note(attempt, film.command(argv, source))
-        made = chunking.make_chunk(
-            source,
-            facts,
-            plan,
-            span,
-            target,
-            encoder=encoder,
-            threads=threads,
-            on_progress=attempt.note_progress,
-            stop=attempt.stop,
-            is_paused=attempt.pace.is_paused,
-            tools=tools,
-        )
+        encoder = claim.encoder or SOFTWARE
+        build = self._encoders.build(encoder)
+        control = attempt.control(self._encoders.tools, partial(self._note, attempt))
+        with attempt.encoding():
+            made = chunking.make_chunk(
+                source, facts, plan, span, target, encoder=encoder, threads=attempt.pace.threads(), control=control
+            )
+            attempt.note_progress(Progress(1.0))  # whole, and no longer at any speed
         self._note(attempt, made.command, made.log)
         verified = checks.verify_chunk(
-            plan,
-            span,
-            target,
-            encoder=encoder,
-            source=source,
-            accept_short=accept_short,
-            stop=attempt.stop,
-            is_paused=attempt.pace.is_paused,
+            plan, span, target, encoder=encoder, source=source, accept_short=accept_short, control=control
         )
         key = chunking.key(claim.content.sha256, facts, plan, span, build)
         return _Made(encoder, key, build, verified.size_bytes, verified.fingerprint, verified.start_s, verified.warning)
@@ -339,7 +313,8 @@ class ChunkedFilms:
         sound = next((_path(attempt, chunk) for chunk in stored if chunk.kind is ChunkKind.AUDIO), None)
         pictures = [chunk for chunk in stored if chunk.kind is ChunkKind.VIDEO]
         parts = [chunking.Part(_path(attempt, chunk), chunk.start_s or 0.0) for chunk in pictures]
-        chunking.join(parts, sound, facts, plan, target, stop=attempt.stop)
+        control = Control(stop=attempt.stop)
+        chunking.join(parts, sound, facts, plan, target, control=control)
         warning = next((chunk.warning for chunk in stored if chunk.warning), None)
         verified = verify.verify(
             self._sources.find(claim.content),
@@ -348,7 +323,7 @@ class ChunkedFilms:
             target,
             accept_short=warning is not None or damage(facts) is not None,
             parts_verified=True,
-            stop=attempt.stop,
+            control=control,
         )
         self._whole.publish(attempt, target, plan.rung or "", replace(verified, warning=verified.warning or warning))
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 
 from nebula.domain.encoders import AUTO, HARDWARE, SOFTWARE, suited
@@ -63,7 +64,12 @@ class Encoders:
     def build(self, encoder: str) -> str:
         """Return what makes the pictures on this node: the encoder, its driver where it has one, and ffmpeg."""
         told = build.encoder_build(encoder)
-        return f"{told} {trial.machine(self._tools.ffmpeg)['drivers']}" if encoder in HARDWARE else told
+        return f"{told} {self._drivers}" if encoder in HARDWARE else told
+
+    @cached_property
+    def _drivers(self) -> str:
+        # Once for a worker, as ffmpeg's own version is (build.py): there are some dozens of files to look at.
+        return trial.machine(self._tools.ffmpeg)["drivers"]
 
     def choose(self, facts: MediaFacts, plan: Plan) -> str:
         """Return what this node makes a film with."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,8 @@ class Sources:
         self._storage = storage
         self._room = room
         self._copies_dir = copies_dir
+        self._copying = threading.Lock()
+        self._used: list[str] = []  # the contents that something is made of now
 
     def find(self, content: Content) -> str:
         """Return what ffmpeg reads the original by: a local path, or a presigned URL. Raises as `check` does."""
@@ -42,20 +47,30 @@ class Sources:
         return target
 
     def kept(self, attempt: Attempt[Any], content: Content) -> Path:
-        """Return a local copy that stays for the next chunks of the same film; there is one at a time."""
-        self.keep_only(content)
+        """Return a local copy of a content in use; it stays for the next chunks of the same film."""
         path = self._copies_dir / content.id
-        if not path.exists():
-            fresh = path.with_suffix(".part")
-            self.fetch(attempt, content.object_key, content.size_bytes, fresh)
-            fresh.rename(path)
+        with self._copying:
+            if not path.exists():
+                fresh = path.with_suffix(".part")
+                self.fetch(attempt, content.object_key, content.size_bytes, fresh)
+                fresh.rename(path)
         return path
 
-    def keep_only(self, content: Content | None) -> None:
-        """Remove the copies that were kept for other films."""
+    @contextmanager
+    def used(self, content: Content | None) -> Iterator[None]:
+        """Use a content while the block runs; first the copies of those that nobody uses are removed."""
+        name = content.id if content else ""
+        self._used.append(name)
+        try:
+            self._remove_copies()
+            yield
+        finally:
+            self._used.remove(name)
+
+    def _remove_copies(self) -> None:
         if self._copies_dir.is_dir():
             for path in self._copies_dir.iterdir():
-                if content is None or path.name != content.id:
+                if path.stem not in self._used:
                     path.unlink(missing_ok=True)
 
     def fetch(self, attempt: Attempt[Any], object_key: str, size_bytes: int, target: Path) -> None:

@@ -81,6 +81,5 @@ def _extract(attempt: Attempt[Claim], source: str, facts: MediaFacts) -> Extract
         attempt.folder,
         # A made film begins at the source's zero; an original that is played as it is keeps its own clock.
         zero_s=0.0 if planned(attempt.claim, facts).web_ready else facts.start_s,
-        on_progress=attempt.note_progress,
-        stop=attempt.stop,
+        control=attempt.control(),
     )

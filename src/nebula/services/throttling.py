@@ -83,6 +83,10 @@ class Pace:
         """Whether work may be claimed that no film needs to be playable."""
         return self.throttle is Throttle.RUN
 
+    def may_overlap(self) -> bool:
+        """Whether a chunk may be encoded while the one before it is verified: that takes the whole machine."""
+        return self.throttle is Throttle.RUN
+
     def threads(self) -> int:
         """Return how many threads an encoder that starts now gets; 0 is what it takes by itself: all."""
         return 0 if self.throttle is Throttle.RUN else throttle.threads(Throttle.GENTLY, self.cores)

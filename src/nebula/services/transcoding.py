@@ -12,13 +12,13 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from nebula import __version__
-from nebula.db import chunk_leases, files, films, jobs, leases, nodes
+from nebula.db import chunk_leases, films, jobs, leases, nodes
 from nebula.db.database import Database, Tx
-from nebula.domain import object_keys
 from nebula.domain import plan as plans
 from nebula.domain.chunks import LEAST_S
 from nebula.domain.media import MediaFacts
@@ -36,6 +36,7 @@ from nebula.errors import (
 )
 from nebula.media import probe
 from nebula.messages import Messages
+from nebula.services import leaving
 from nebula.services.attempt import AnyClaim, Attempt, chunk_lease, job_lease
 from nebula.services.chunked import ChunkedFilms
 from nebula.services.encoders import Encoders
@@ -44,6 +45,7 @@ from nebula.services.room import Room
 from nebula.services.sources import Sources
 from nebula.services.subtitling import Subtitling
 from nebula.services.throttling import Pace
+from nebula.services.turns import Turn
 from nebula.services.whole import WholeFilms, known_facts, planned
 from nebula.storage.contract import ObjectStorage
 
@@ -83,6 +85,7 @@ class Transcoding:
         )
         self._subtitling = Subtitling(database, self._sources, keeping, room)
         self._pace = pace or Pace()
+        self._encoder_free = threading.Lock()
         self._node = node
         self._scratch_dir = scratch_dir
 
@@ -103,26 +106,35 @@ class Transcoding:
         """Say that this node is alive."""
         self._database.write(lambda tx: nodes.note_seen(tx, self._node))
 
-    def run_next(self, queue: Queue, stop: threading.Event) -> bool:
+    def run_next(self, queue: Queue, stop: threading.Event, on_encoded: Callable[[], None] = lambda: None) -> bool:
         """Claim the first waiting job or chunk of the queue and do it; False when none waits or nothing may start.
+
+        Two calls may do so at once for the encoders' queue: there is one encoder, and the second waits for it. When the
+        first has encoded, and goes on without the encoder, `on_encoded` is called.
 
         Whatever goes wrong with it ends in its row. Raises StoreUnavailable where the database does not answer.
         """
+        if queue is not Queue.ENCODE:
+            return self._run_next(queue, stop, Turn())
+        turn = Turn(self._encoder_free, may_pass=self._pace.may_overlap, on_pass=on_encoded)
+        try:
+            return turn.take(stop) and self._run_next(queue, stop, turn)
+        finally:
+            turn.end()
+
+    def _run_next(self, queue: Queue, stop: threading.Event, turn: Turn) -> bool:
         if not self._pace.may_start():
             return False
         if queue is Queue.ENCODE:
             self._know_encoder(stop)
         lower_rungs, encoder = self._pace.may_start_lower_rungs(), self._encoders.encoder
         claim = self._database.write(lambda tx: _claim_next(tx, queue, self._node, encoder, lower_rungs=lower_rungs))
-        if queue is Queue.ENCODE:
-            self._sources.keep_only(None if claim is None else claim.content)
-        if claim is None:
-            return False
-        if isinstance(claim, ChunkClaim):
-            self._run_chunk(claim, stop)
-        else:
-            self._run_job(claim, queue, stop)
-        return True
+        with self._sources.used(claim.content if claim else None) if queue is Queue.ENCODE else nullcontext():
+            if isinstance(claim, ChunkClaim):
+                self._run_chunk(claim, stop, turn)
+            elif claim is not None:
+                self._run_job(claim, queue, stop)
+        return claim is not None
 
     def plan_anew(self) -> None:
         """Bring jobs that wait with the plan of an older version up to this one."""
@@ -154,15 +166,16 @@ class Transcoding:
         ) as attempt:
             self._do(attempt, self._work(claim), lambda tx, error, code: _note_end(tx, claim, error, code))
 
-    def _run_chunk(self, claim: ChunkClaim, stop: threading.Event) -> None:
+    def _run_chunk(self, claim: ChunkClaim, stop: threading.Event, turn: Turn) -> None:
         log.info("claimed %s kind=%s content=%s", claim.shown, claim.kind, claim.content.id)
         # Another node, if one is idle, takes the next; and so on.
         self._messages.wake(Queue.ENCODE)
         folder = self._scratch_dir / Queue.ENCODE.value / f"{claim.job_id}-{claim.number}-{claim.attempt}"
         lease, room, pace = chunk_lease(claim), self._check_room, self._pace
-        with Attempt(
-            self._database, claim, lease, folder=folder, worker_stop=stop, check_room=room, pace=pace
-        ) as attempt:
+        attempt = Attempt(
+            self._database, claim, lease, folder=folder, worker_stop=stop, check_room=room, pace=pace, turn=turn
+        )
+        with attempt:
             self._do(attempt, self._chunked.make, lambda tx, error, code: _note_chunks_end(tx, claim, error, code))
 
     def _do(
@@ -233,7 +246,7 @@ class Transcoding:
     def _facts(self, attempt: Attempt[Claim]) -> tuple[MediaFacts | None, str | None]:
         """Return the facts, or None and what is wrong with the source."""
         try:
-            return probe.probe(self._sources.find(attempt.claim.content), stop=attempt.stop), None
+            return probe.probe(self._sources.find(attempt.claim.content), control=attempt.control()), None
         except MediaError as error:
             return None, error.message.rstrip(".")
 
@@ -242,15 +255,7 @@ class Transcoding:
 
     def _begin(self, tx: Tx, queue: Queue) -> list[str]:
         nodes.register(tx, self._node, __version__)
-        returned = leases.give_back(tx, queue, self._node)
-        for job_id, attempt in returned:
-            # Nobody is storing it any more.
-            files.doom(tx, object_keys.rendition(job_id, attempt))
-        shown = [f"job={job_id} attempt={attempt}" for job_id, attempt in returned]
-        if queue is Queue.ENCODE:
-            chunks = chunk_leases.give_back(tx, self._node)
-            shown += [f"job={job_id} chunk={number} attempt={attempt}" for job_id, number, attempt in chunks]
-        return shown
+        return leaving.give_back(tx, queue, self._node)
 
 
 def _claim_next(tx: Tx, queue: Queue, node: str, encoder: str, *, lower_rungs: bool) -> Claim | ChunkClaim | None:

@@ -6,6 +6,7 @@ Made in a scratch directory, verified, stored under a key that holds the attempt
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 
 from nebula.db import films, leases
@@ -17,7 +18,7 @@ from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
 from nebula.domain.records import Claim
 from nebula.errors import HardwareFailed, Incomplete, MediaError
-from nebula.media import arguments, checks, film, probe, verify
+from nebula.media import checks, film, probe, verify
 from nebula.media.verify import VerifiedFilm
 from nebula.services import hardware
 from nebula.services.attempt import Attempt
@@ -69,7 +70,7 @@ class WholeFilms:
         except (Incomplete, MediaError) as error:
             log.warning("again from a copy %s error=%r", claim.shown, error.message)
         copy = self._sources.copy(attempt, claim.content)
-        facts = probe.probe(str(copy), stop=attempt.stop)
+        facts = probe.probe(str(copy), control=attempt.control())
         return self._make_from(attempt, str(copy), facts, target, accept_short=True)
 
     def _make_from(
@@ -107,11 +108,7 @@ class WholeFilms:
         except HardwareFailed as error:
             log.warning("again in software %s error=%r", claim.shown, error.message)
             self._encoders.distrust(error.message)
-        attempt.insist(
-            lambda: self._database.write(
-                lambda tx: leases.note_encoder(tx, claim.job_id, claim.attempt, SOFTWARE, is_restart=True)
-            )
-        )
+        self._note_encoder(attempt, SOFTWARE, is_restart=True)
         return None
 
     def _run(
@@ -125,31 +122,24 @@ class WholeFilms:
         *,
         accept_short: bool,
     ) -> VerifiedFilm:
-        claim, tools = attempt.claim, self._encoders.tools
-        threads, is_paused = attempt.pace.threads(), attempt.pace.is_paused
-        argv = arguments.film(source, plan, target, encoder=encoder, device=tools.render_node, threads=threads)
-        self._note_run(attempt, film.command(argv, source))
+        control = attempt.control(self._encoders.tools, partial(self._note_run, attempt))
         if plan.encodes_video:
-            self._database.write(lambda tx: leases.note_encoder(tx, claim.job_id, claim.attempt, encoder))
-        made = film.make(
-            source,
-            facts,
-            plan,
-            target,
-            encoder=encoder,
-            threads=threads,
-            on_progress=attempt.note_progress,
-            stop=attempt.stop,
-            is_paused=is_paused,
-            tools=tools,
-        )
+            self._note_encoder(attempt, encoder)
+        threads = attempt.pace.threads()
+        made = film.make(source, facts, plan, target, encoder=encoder, threads=threads, control=control)
         self._note_run(attempt, made.command, made.log)
-        verified = verify.verify(
-            source, facts, plan, target, accept_short=accept_short, stop=attempt.stop, is_paused=is_paused
-        )
+        verified = verify.verify(source, facts, plan, target, accept_short=accept_short, control=control)
         if encoder != SOFTWARE:
-            checks.look_closely(source, plan, target, stop=attempt.stop, is_paused=is_paused)
+            checks.look_closely(source, plan, target, control=control)
         return verified
+
+    def _note_encoder(self, attempt: Attempt[Claim], encoder: str, *, is_restart: bool = False) -> None:
+        job_id, number = attempt.claim.job_id, attempt.claim.attempt
+        attempt.insist(
+            lambda: self._database.write(
+                lambda tx: leases.note_encoder(tx, job_id, number, encoder, is_restart=is_restart)
+            )
+        )
 
     def _note_run(self, attempt: Attempt[Claim], command: str, stderr: str | None = None) -> None:
         job_id, number = attempt.claim.job_id, attempt.claim.attempt

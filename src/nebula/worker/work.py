@@ -20,6 +20,8 @@ from nebula.services.transcoding import Transcoding
 log = logging.getLogger(__name__)
 
 PLACES = {Queue.QUICK: 2, Queue.ENCODE: 1}
+# What a worker holds at most: beside a chunk that is encoded, the one before it is verified and stored.
+IN_HAND = {Queue.QUICK: 2, Queue.ENCODE: 2}
 LOOK_S = 30.0
 BEGIN_AGAIN_S = 2.0
 FIRST_SWEEP_S = 2.0
@@ -47,6 +49,7 @@ class Worker:
         self._places = threading.BoundedSemaphore(PLACES[queue])
         self._begun = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._beside: threading.Thread | None = None
 
     def start(self) -> None:
         """Start the threads that look for work, sweep and read the machine's power."""
@@ -62,7 +65,7 @@ class Worker:
     def end(self) -> None:
         """Tell everything to stop, and wait until the leases are given back."""
         self.stop.set()
-        for thread in self._threads:
+        for thread in [*self._threads, *([self._beside] if self._beside else [])]:
             thread.join(JOIN_S)
         if self._throttling is not None:
             self._throttling.end()
@@ -82,7 +85,7 @@ class Worker:
 
     def _work(self) -> None:
         try:
-            while not self.stop.is_set() and self._transcoding.run_next(self.queue, self.stop):
+            while not self.stop.is_set() and self._transcoding.run_next(self.queue, self.stop, self._work_beside):
                 pass
         except Stopped:
             log.info("stopped queue=%s", self.queue)
@@ -90,6 +93,12 @@ class Worker:
             log.warning("no work queue=%s store=%s", self.queue, error.store)
         except Exception:  # the task boundary: the next message or look tries again
             log.exception("work failed queue=%s", self.queue)
+
+    def _work_beside(self) -> None:
+        """Go on with what comes next, in the one thread that there is for that."""
+        if self._beside is None or not self._beside.is_alive():
+            self._beside = threading.Thread(target=self._work, name="beside", daemon=True)
+            self._beside.start()
 
     def _look_loop(self) -> None:
         while not self._begin() and not self.stop.wait(BEGIN_AGAIN_S):

@@ -1,0 +1,45 @@
+"""What a node held goes back to its queue: when its worker starts again, and when the node leaves for good."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from nebula.db import chunk_leases, files, leases, nodes
+from nebula.db.database import Database, Tx
+from nebula.domain import object_keys
+from nebula.domain.states import Queue
+from nebula.errors import NotFound
+
+
+class Messages(Protocol):
+    """What tells the workers that there is work (messages.py)."""
+
+    def wake(self, queue: Queue) -> None: ...
+
+
+def give_back(tx: Tx, queue: Queue, node: str) -> list[str]:
+    """Give back every lease of a node's worker, which has ended; return what they were of, for the journal."""
+    returned = leases.give_back(tx, queue, node)
+    for job_id, attempt in returned:
+        # Nobody is storing it any more.
+        files.doom(tx, object_keys.rendition(job_id, attempt))
+    shown = [f"job={job_id} attempt={attempt}" for job_id, attempt in returned]
+    if queue is Queue.ENCODE:
+        chunks = chunk_leases.give_back(tx, node)
+        shown += [f"job={job_id} chunk={number} attempt={attempt}" for job_id, number, attempt in chunks]
+    return shown
+
+
+def forget(database: Database, messages: Messages, node: str) -> list[str]:
+    """Remove a node that can reach the stores no more; return what it gave back. Raises NotFound."""
+
+    def work(tx: Tx) -> list[str] | None:
+        returned = [shown for queue in Queue for shown in give_back(tx, queue, node)]
+        return returned if nodes.forget(tx, node) else None
+
+    returned = database.write(work)
+    if returned is None:
+        raise NotFound(f"No node is called {node}: nebula-server nodes lists them.")
+    for queue in Queue:
+        messages.wake(queue)
+    return returned
