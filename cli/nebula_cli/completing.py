@@ -12,7 +12,7 @@ from nebula_cli.table import MODULES
 
 TAKES_PATHS = frozenset({"upload"})
 PATH_OPTIONS = frozenset({("download", "--to")})
-OWN_WORDS = {"completion": ("bash", "zsh", "fish"), "deploy": ("status", "rollback")}
+OWN_WORDS = {"completion": ("bash", "zsh", "fish"), "deploy": ("status", "rollback"), "backup": ("status", "now")}
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,10 @@ STATE_COLOURS = {
     "failed": "red",
     "down": "red",
     "up": "green",
+    "ok": "green",
+    "waiting": "yellow",
+    "failing": "red",
+    "overdue": "red",
 }
 
 

@@ -10,6 +10,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "work": ("Work and the server", ("jobs", "job", "retry", "cancel", "status")),
     "power": ("The machines", ("power",)),
     "operating": ("The server itself", ("deploy",)),
+    "keeping": ("Its backup", ("backup",)),
     "shell": ("The shell", ("completion",)),
 }
 

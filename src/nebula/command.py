@@ -18,18 +18,23 @@ from nebula import config, up
 from nebula.auth.passwords import Passwords
 from nebula.auth.tokens import AccessTokens
 from nebula.config import Settings
-from nebula.db import migrate, nodes
+from nebula.db import accounts as account_rows
+from nebula.db import counts, migrate, nodes
 from nebula.db.database import Database
-from nebula.domain.states import OperationState, Queue, Role
+from nebula.domain.states import BackupState, OperationState, Queue, Role
 from nebula.errors import InvalidInput, NebulaError, NotFound, SettingsError, StoreUnavailable
 from nebula.messages import Messages
+from nebula.services import leaving
 from nebula.services.accounts import Accounts
+from nebula.services.backups import Backups, BackupStanding
 from nebula.services.checking import Checks
 from nebula.services.operations import Operations
 from nebula.storage.choose import open_storage
 from nebula.worker.app import create_encoders, create_worker
 
 DONE, FAILED, USAGE, UNREACHABLE, NOT_FOUND, INTERRUPTED = 0, 1, 2, 3, 5, 130
+
+BACKUP_STEPS = ("set-up", "forget", "hold", "release", "made", "failed", "read", "unreadable")
 
 Command = Callable[[Mapping[str, str], argparse.Namespace], int]
 
@@ -94,11 +99,17 @@ def _parser() -> argparse.ArgumentParser:
     add("encoder", _encoder, "Try the encoders, and say which one this machine makes films with.")
     add("sweep", _sweep, "Sweep once, now.")
     add("nodes", _list_nodes, "List the machines that run workers, one a line, with version and when they were seen.")
+    forget = add("forget-node", _forget_node, "Forget a machine that left; what it was doing goes back to the queue.")
+    forget.add_argument("name", metavar="NAME")
+    add("grant-workers", _grant_workers, "Let worker nodes use the database as far as they need it to make films.")
+    add("settle", _settle, "After a restore: end what was under way when the backup was made, and count what is there.")
     operation = add("operation", _operation, "For the machine's deployer: note what it does.")
     operation.add_argument("step", choices=["begin", "take", "end"])
     operation.add_argument("subject", metavar="COMMIT|ID")
     operation.add_argument("outcome", metavar="STATE", nargs="?", choices=["done", "failed"])
     operation.add_argument("release", metavar="RELEASE", nargs="?")
+    backup = add("backup", _backup, "Say how the backup is; for the machine's program: note what it does.")
+    backup.add_argument("step", choices=["status", *BACKUP_STEPS], nargs="?", default="status")
     return parser
 
 
@@ -202,6 +213,33 @@ def _list_nodes(environ: Mapping[str, str], _arguments: argparse.Namespace) -> i
     return DONE
 
 
+def _forget_node(environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
+    settings = config.load(environ)
+    if arguments.name == settings.node_name:
+        raise InvalidInput(f"{arguments.name} is this machine itself; name the one that left.")
+    messages = Messages(settings)
+    try:
+        with _database(settings) as database:
+            returned = leaving.forget(database, messages, arguments.name)
+    finally:
+        messages.close()
+    for shown in returned:
+        print(f"given back {shown}")
+    print(f"The node {arguments.name} is forgotten.")
+    return DONE
+
+
+def _grant_workers(environ: Mapping[str, str], _arguments: argparse.Namespace) -> int:
+    settings = config.load(environ)
+    _require_schema(settings)
+    if not migrate.grant(settings.database_url):
+        raise NotFound(
+            "The database has no role for them. Its administrator makes it: CREATE ROLE nebula_workers NOLOGIN"
+        )
+    print("Worker nodes may make films.")
+    return DONE
+
+
 def _operation(environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
     with _database(config.load(environ)) as database:
         operations = Operations(database, spool=None)
@@ -215,6 +253,53 @@ def _operation(environ: Mapping[str, str], arguments: argparse.Namespace) -> int
             state, message = OperationState(arguments.outcome), sys.stdin.read().strip()
             operations.end(arguments.subject, state, message, arguments.release)
     return DONE
+
+
+def _settle(environ: Mapping[str, str], _arguments: argparse.Namespace) -> int:
+    settings = config.load(environ)
+    _require_schema(settings)
+    with _database(settings) as database:
+        Operations(database, spool=None).end_cut_off()
+        found = database.read(counts.count)
+        people = len(database.read(account_rows.everyone))
+    files = sum(found.files.values())
+    print(f"{people} accounts, {files} files, {found.stored_bytes} bytes, {found.uploads} unfinished uploads.")
+    return DONE
+
+
+def _backup(environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
+    with _database(config.load(environ)) as database:
+        backups = Backups(database)
+        if arguments.step == "status":
+            return _say_backup(backups.standing())
+        if arguments.step == "hold":
+            print(backups.hold().isoformat(timespec="seconds"))
+        elif arguments.step == "release":
+            backups.release()
+        elif arguments.step == "forget":
+            backups.forget()
+        elif arguments.step == "set-up":
+            backups.set_up(*_set_up(sys.stdin.read()))
+        else:
+            backups.note(arguments.step, sys.stdin.read().strip())
+    return DONE
+
+
+def _set_up(given: str) -> tuple[str, str, str | None]:
+    try:
+        read = json.loads(given)
+        return str(read["target"]), str(read["kept"]), read.get("warning") or None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InvalidInput('Give {"target": ..., "kept": ..., "warning": ...} on stdin.') from None
+
+
+def _say_backup(standing: BackupStanding) -> int:
+    """Say how the backup is, in a line for each thing; failing or overdue is an exit status of 1."""
+    print(standing.state)
+    if backup := standing.backup:
+        told = (backup.target, backup.warning, backup.error, backup.read_error, backup.said, backup.read_said)
+        print(*filter(None, told), sep="\n")
+    return FAILED if standing.state in (BackupState.FAILING, BackupState.OVERDUE) else DONE
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -274,6 +275,7 @@ class Recorder(Pretended):
         super().__init__(places)
         self.kinds = kinds
         self.ended: list[tuple[str, ...]] = []
+        self.tells = ""  # what the backup says at its end
 
     def server(self, *words: str, stdin: str = "") -> str:
         match words:
@@ -286,6 +288,9 @@ class Recorder(Pretended):
         return ""
 
     def start(self, unit: str) -> None:
+        if self.tells:
+            self.places.backup_outcome.parent.mkdir(parents=True, exist_ok=True)
+            self.places.backup_outcome.write_text(json.dumps({"sentence": self.tells}))
         self._step(f"start {unit}")
 
 
@@ -315,8 +320,10 @@ def _log(laptop: Laptop, identifier: str) -> list[str]:
 
 def test_pushes_are_carried_out_one_after_the_other_and_recorded(laptop: Laptop, carry: Carry) -> None:
     commits = [laptop.push(), laptop.push()]
-    for commit in commits:
+    for second, commit in enumerate(commits):
         spool_of.put(laptop.places.pushes, commit)
+        # A file's time goes on in steps of milliseconds: two that are put at once may have the same.
+        os.utime(laptop.places.pushes / commit, (second, second))
     machine = carry({})
     names = [laptop.repository.release_name(commit) for commit in commits]
     assert machine.ended == [(f"row-of-{c}", "done", f"{name} serves.") for c, name in zip(commits, names, strict=True)]
@@ -332,6 +339,30 @@ def test_request_is_what_its_row_says(laptop: Laptop, carry: Carry) -> None:
     machine = carry({ROW: "backup", OTHER_ROW: "rollback"})
     assert "start nebula-backup.service" in machine.did
     assert machine.ended == [(ROW, "done", "The backup is made."), (OTHER_ROW, "done", f"{FIRST} serves again.")]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_backup_that_was_asked_for_ends_with_its_own_sentence(laptop: Laptop, fails: bool) -> None:
+    (laptop.places.units / "nebula-backup.service").touch()
+    spool_of.put(laptop.places.requests, ROW)
+    laptop.machine = machine = Recorder(laptop.places, {ROW: "backup"})
+    machine.tells = "Nothing is mounted." if fails else "The backup is made: 2 GiB."
+    if fails:
+        machine.broken["start nebula-backup.service"] = "systemctl failed."
+    Spool(laptop.places, laptop.repository, machine).carry_out()  # type: ignore[arg-type]
+    assert machine.ended == [(ROW, "failed" if fails else "done", machine.tells)]
+    assert _log(laptop, ROW)[-1].endswith(machine.tells)
+
+
+def test_backup_that_says_nothing_is_not_taken_for_an_earlier_one(laptop: Laptop) -> None:
+    (laptop.places.units / "nebula-backup.service").touch()
+    laptop.places.backup_outcome.parent.mkdir(parents=True)
+    laptop.places.backup_outcome.write_text(json.dumps({"sentence": "The backup is made: yesterday."}))
+    spool_of.put(laptop.places.requests, ROW)
+    laptop.machine = machine = Recorder(laptop.places, {ROW: "backup"})
+    machine.broken["start nebula-backup.service"] = "It was killed."
+    Spool(laptop.places, laptop.repository, machine).carry_out()  # type: ignore[arg-type]
+    assert machine.ended == [(ROW, "failed", "It was killed.")]
 
 
 @pytest.mark.parametrize(

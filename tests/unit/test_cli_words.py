@@ -75,6 +75,7 @@ COMMANDS: dict[str, list[str]] = {
     "status": [],
     "power": [],
     "deploy": ["status"],
+    "backup": ["status"],
     "completion": ["bash"],
 }
 NAMING = [name for name, given_words in COMMANDS.items() if given_words]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from nebula_cli import formats, output, shapes
+from nebula_cli import asking, formats, output, shapes
 from nebula_cli.errors import CliError, UsageError
-from nebula_cli.patience import Patience
 from nebula_cli.signed_in import SignedIn
 from nebula_cli.words import command
 
 SHOWN = 10
-POLL_S = 1.0
 WAITED_S = 15 * 60
 TITLES = ("WHAT", "STATE", "COMMIT", "BY", "AGE", "OUTCOME")
 
@@ -52,29 +49,13 @@ def _status(api: SignedIn, json: bool) -> None:
 def _rollback(api: SignedIn, json: bool) -> None:
     asked = api.send("POST", "/operations", {"kind": "rollback"})
     output.say("Going back to the version before; running players and uploads go on by themselves.")
-    ended = _ended(api, asked)
+    ended = asking.ended(api, asked, WAITED_S, "It has not ended yet; how it goes on: nebula deploy status")
     if json:
         output.print_json(ended)
     if ended.get("state") != "done":
         raise CliError(output.clean(str(ended.get("message") or "The way back failed; see nebula deploy status")))
     if not json:
         output.data(output.clean(str(ended.get("message") or "Done.")))
-
-
-def _ended(api: SignedIn, asked: dict[str, Any]) -> dict[str, Any]:
-    """Wait until what was asked for has ended; the gateway restarts meanwhile."""
-    patience, deadline = Patience(output.say), time.monotonic() + WAITED_S
-    while time.monotonic() < deadline:
-        try:
-            found = next((one for one in api.items("/operations") if one["id"] == asked["id"]), asked)
-            patience.got_on()
-        except CliError as error:
-            patience.wait(error)
-            continue
-        if found.get("state") in {"done", "failed"}:
-            return found
-        time.sleep(POLL_S)
-    raise CliError("It has not ended yet; how it goes on: nebula deploy status")
 
 
 def _row(one: dict[str, Any]) -> tuple[str, ...]:

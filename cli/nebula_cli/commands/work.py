@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 from nebula_cli import following, formats, lookup, output, shapes
+from nebula_cli.commands import keeping
 from nebula_cli.signed_in import SignedIn
 from nebula_cli.words import command
 
@@ -162,6 +163,8 @@ def _condition(found: dict[str, Any]) -> list[tuple[str, str]]:
     lines += [("stored", formats.size(found.get("stored_bytes") or 0))]
     lines += [(f"{name} jobs", _counts(states)) for name, states in (found.get("queue") or {}).items()]
     lines += [(name, str(found[name])) for name in ("uploads", "streams", "nodes") if name in found]
+    if isinstance(found.get("backup"), dict):
+        lines.append(("backup", keeping.line(found["backup"])))
     return lines
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import datetime
 
 from nebula.api.gates import Gates
+from nebula.domain.states import BackupState
 from nebula.domain.throttle import Throttle
 from nebula.errors import StoreUnavailable
 from nebula.services.status import Status
@@ -42,6 +44,7 @@ def _counted(status: Status) -> list[str]:
         *_gauge("nebula_jobs", "Jobs, by queue and state", jobs),
         *_gauge("nebula_uploads", "Unfinished uploads", [({}, counts.uploads)]),
         *_power(status),
+        *_backup(status),
     ]
 
 
@@ -62,6 +65,28 @@ def _power(status: Status) -> list[str]:
         *_gauge("nebula_throttle", "1 for what a node's encoder may do", throttles),
         *_gauge("nebula_paused_seconds", "How long a node's encoders were held still, in all", paused),
     ]
+
+
+def _backup(status: Status) -> list[str]:
+    standing = status.backup()
+    backup = standing.backup
+    if backup is None:
+        return []
+    states: list[Sample] = [({"state": state}, float(state is standing.state)) for state in BackupState]
+    return [
+        *_gauge("nebula_backup_state", "1 for how the backup is", states),
+        *_gauge(
+            "nebula_backup_overdue",
+            "Whether no backup was made for too long",
+            [({}, standing.state is BackupState.OVERDUE)],
+        ),
+        *_gauge("nebula_backup_last_success_timestamp_seconds", "When a backup was made", _moment(backup.succeeded_at)),
+        *_gauge("nebula_backup_last_read_timestamp_seconds", "When a part of it was read", _moment(backup.read_at)),
+    ]
+
+
+def _moment(moment: datetime | None) -> list[Sample]:
+    return [] if moment is None else [({}, moment.timestamp())]
 
 
 def _known(labels: dict[str, str], value: float | None) -> list[Sample]:

@@ -197,6 +197,20 @@ SCHEMAS: dict[str, Schema] = {
         started_at=maybe(TIME),
         finished_at=maybe(TIME),
     ),
+    "Backup": closed(
+        state=enum(states.BackupState),
+        running=FLAG,
+        target=maybe(TEXT),
+        kept=maybe(TEXT),
+        warning=maybe(TEXT),
+        tried_at=maybe(TIME),
+        succeeded_at=maybe(TIME),
+        said=maybe(TEXT),
+        error=maybe(TEXT),
+        read_at=maybe(TIME),
+        read_said=maybe(TEXT),
+        read_error=maybe(TEXT),
+    ),
     "Status": closed(
         version=TEXT,
         release=maybe(TEXT),
@@ -208,5 +222,6 @@ SCHEMAS: dict[str, Schema] = {
         uploads=WHOLE,
         streams=WHOLE,
         nodes=WHOLE,
+        backup=maybe(ref("Backup")),
     ),
 }

@@ -9,6 +9,7 @@ from nebula.domain.listing import FileDetails
 from nebula.domain.records import Job, Node, Operation, PowerChange, Rendition, Subtitles
 from nebula.domain.subtitles import language_tag
 from nebula.domain.throttle import Decision, PowerReading
+from nebula.services.backups import BackupStanding
 from nebula.services.status import PowerOfNode
 
 
@@ -154,6 +155,29 @@ def operation_json(operation: Operation) -> dict[str, Any]:
         "created_at": time_json(operation.created_at),
         "started_at": time_json(operation.started_at),
         "finished_at": time_json(operation.finished_at),
+    }
+
+
+def backup_json(standing: BackupStanding) -> dict[str, Any]:
+    """Return how the backup is; nothing but its state where none is set up."""
+    backup = standing.backup
+
+    def noted(name: str) -> Any:
+        return None if backup is None else getattr(backup, name)
+
+    return {
+        "state": standing.state,
+        "running": standing.is_running,
+        "target": noted("target"),
+        "kept": noted("kept"),
+        "warning": noted("warning"),
+        "tried_at": time_json(noted("tried_at")),
+        "succeeded_at": time_json(noted("succeeded_at")),
+        "said": noted("said"),
+        "error": noted("error"),
+        "read_at": time_json(noted("read_at")),
+        "read_said": noted("read_said"),
+        "read_error": noted("read_error"),
     }
 
 

@@ -334,6 +334,29 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         started_at = orm.Optional(datetime)
         finished_at = orm.Optional(datetime)
 
+    class Backup(database.Entity):  # type: ignore[misc]
+        """The backup that is set up: one row, or none. `said` is of the last success, `error` of a failure since."""
+
+        _table_ = "backups"
+        target = key()
+        kept = text()
+        warning = maybe_text()
+        set_up_at = orm.Required(datetime)
+        tried_at = orm.Optional(datetime)
+        succeeded_at = orm.Optional(datetime)
+        said = maybe_text()
+        error = maybe_text()
+        read_at = orm.Optional(datetime)
+        read_said = maybe_text()
+        read_error = maybe_text()
+
+    class PurgeHold(database.Entity):  # type: ignore[misc]
+        """While one lasts the sweep deletes no object: whoever copies the store finds what the database names."""
+
+        _table_ = "purge_holds"
+        holder = key()
+        held_until = orm.Required(datetime)
+
     return SimpleNamespace(
         Account=Account,
         Session=Session,
@@ -352,4 +375,6 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         Node=Node,
         PowerChange=PowerChange,
         Operation=Operation,
+        Backup=Backup,
+        PurgeHold=PurgeHold,
     )

@@ -193,9 +193,13 @@ def forget_doomed(tx: Tx, object_key: str) -> None:
 
 
 def due_objects(tx: Tx, limit: int = 100) -> list[str]:
-    """Return the keys of doomed objects that are due and that no row needs: a content, what was made of it, a chunk."""
+    """Return the keys of doomed objects that are due and that no row needs: a content, what was made of it, a chunk.
+
+    None is due while a hold lasts (db/backups.py).
+    """
     rows = tx.select(
         "SELECT object_key, delete_after FROM doomed_objects AS doomed WHERE delete_after <= $now"
+        " AND NOT EXISTS (SELECT 1 FROM purge_holds WHERE held_until > $now)"
         " AND NOT EXISTS (SELECT 1 FROM contents WHERE contents.object_key = doomed.object_key)"
         " AND NOT EXISTS (SELECT 1 FROM renditions WHERE renditions.object_key = doomed.object_key)"
         " AND NOT EXISTS (SELECT 1 FROM subtitles WHERE subtitles.object_key = doomed.object_key)"

@@ -23,6 +23,8 @@ VIEWERS_NOTE_S = 5.0  # how often the gateway says who is watching
 VIEWERS_COUNT_S = 30.0  # for how long its word counts: it may have been killed
 POWER_CHANGES_KEPT = 1000  # of each node
 OPERATIONS_KEPT = 200
+BACKUP_OVERDUE_S = 48 * 3600
+PURGE_HOLD_S = 900  # a backup that runs holds anew every few minutes; one that was killed holds nothing up for long
 
 STREAMS = 160
 BODIES = 48

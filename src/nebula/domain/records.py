@@ -208,7 +208,7 @@ class Claim:
     rung: str | None
     content: Content
     facts: str | None  # MediaFacts as JSON, once probed
-    name: str  # of the content's oldest file
+    name: str  # of the content's oldest file, for a probe; else empty
     media_type: str
     stage: JobStage = JobStage.WHOLE
     restarts: int = 0  # more than none: hardware failed at it before
@@ -322,6 +322,23 @@ class PowerChange:
     at: datetime
     decision: Decision
     reading: PowerReading
+
+
+@dataclass(frozen=True)
+class Backup:
+    """What is noted of the backup that is set up: where it goes, and how it went."""
+
+    target: str  # an address without credentials
+    kept: str  # for how long, in words
+    warning: str | None  # what is wrong with the target
+    set_up_at: datetime
+    tried_at: datetime | None
+    succeeded_at: datetime | None
+    said: str | None  # of the last one that was made
+    error: str | None  # why the last try failed, and what to do; None where it did not
+    read_at: datetime | None  # when a part of it was read last and found whole
+    read_said: str | None
+    read_error: str | None  # what is wrong with what was read
 
 
 @dataclass(frozen=True)

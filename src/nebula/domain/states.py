@@ -108,6 +108,16 @@ class OperationState(StrEnum):
     FAILED = "failed"  # `message` says why
 
 
+class BackupState(StrEnum):
+    """How the backup is."""
+
+    NONE = "none"  # no target is set up
+    WAITING = "waiting"  # it is set up; the first one is to come
+    OK = "ok"
+    FAILING = "failing"  # the last try, or the last reading of it, ended badly
+    OVERDUE = "overdue"  # none was made for too long
+
+
 class Role(StrEnum):
     """What an account may do."""
 

@@ -77,6 +77,10 @@ class Operations:
         if not self._database.write(lambda tx: operations.end(tx, operation_id, state, message, release)):
             raise NotFound("No operation of that id runs.")
 
+    def end_cut_off(self) -> None:
+        """Note that nothing is carried out now: what was, was on another machine, before a restore."""
+        self._database.write(operations.end_cut_off)
+
     def _checked_spool(self) -> Path:
         if self._spool is None or not self._spool.is_dir():
             raise Conflict(

@@ -15,6 +15,7 @@ from nebula.db.database import Database, Tx
 from nebula.domain.records import Node, PowerChange, Principal
 from nebula.errors import StoreUnavailable
 from nebula.messages import Messages
+from nebula.services.backups import Backups, BackupStanding
 from nebula.storage.contract import ObjectStorage
 
 CHECK_S = 4.0
@@ -40,6 +41,7 @@ class Overview:
     disk: Disk
     counts: Counts
     nodes: list[Node]
+    backup: BackupStanding
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Status:
 
     def overview(self) -> Overview:
         """Return everything at once. Raises StoreUnavailable where the database does not answer."""
-        return Overview(self.services(), self.disk(), self.counts(), self.nodes())
+        return Overview(self.services(), self.disk(), self.counts(), self.nodes(), self.backup())
 
     def disk(self) -> Disk:
         """Return the room on this node."""
@@ -95,6 +97,10 @@ class Status:
     def nodes(self) -> list[Node]:
         """Return the nodes that were ever seen, the latest first."""
         return self._database.read(nodes.all_nodes)
+
+    def backup(self) -> BackupStanding:
+        """Return how the backup is."""
+        return Backups(self._database).standing()
 
     def power(self, principal: Principal) -> list[PowerOfNode]:
         """Return the power of the nodes that encode, the latest seen first; the history is for the owner."""

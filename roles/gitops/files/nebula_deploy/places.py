@@ -67,6 +67,11 @@ class Places:
         return self.state / "revisions.json"
 
     @property
+    def backup_outcome(self) -> Path:
+        """How the last backup ended, as nebula_backup says it."""
+        return self.root / "var/lib/nebula-backup/outcome.json"
+
+    @property
     def units(self) -> Path:
         """The units that site.yml installed."""
         return self.root / "etc/systemd/system"

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nebula_deploy.deploying import Deploying
-from nebula_deploy.logs import Log
+from nebula_deploy.logs import Log, mark
 from nebula_deploy.machine import Machine
 from nebula_deploy.places import Places, Stop
 from nebula_deploy.repository import COMMIT, MAIN, Repository
@@ -109,15 +109,34 @@ class Spool:
     def _backup(self, row: str) -> None:
         with Log(self._places.logs, row) as log:
             try:
-                if not (self._places.units / BACKUP).exists():
-                    raise Stop("No backup is set up on this machine: run playbooks/site.yml --tags backup.")
-                self._machine.start(BACKUP)
+                sentence = self._backed_up()
             except Stop as stop:
                 log.failed(str(stop))
                 self._end(row, "failed", str(stop))
             else:
-                log.done("The backup is made.")
-                self._end(row, "done", "The backup is made.")
+                log.done(sentence)
+                self._end(row, "done", sentence)
+
+    def _backed_up(self) -> str:
+        """Run the backup's unit to its end; return its own sentence of success. Raises Stop with that of a failure."""
+        if not (self._places.units / BACKUP).exists():
+            raise Stop(
+                "No backup is set up on this machine: name a target in backup_repository, and run playbooks/site.yml"
+                " --tags backup."
+            )
+        before = mark(self._places.backup_outcome)
+        try:
+            self._machine.start(BACKUP)
+        except Stop as stop:
+            raise Stop(self._told(before) or str(stop)) from None
+        return self._told(before) or "The backup is made."
+
+    def _told(self, before: tuple[int, int]) -> str | None:
+        """Return what the backup said at its end, where that is not what an earlier one said."""
+        path = self._places.backup_outcome
+        if mark(path) in ((0, 0), before):
+            return None
+        return str(json.loads(path.read_text())["sentence"])
 
     def _logged(self, identifier: str, row: str | None, work: Callable[[Deploying], str]) -> bool:
         with Log(self._places.logs, identifier) as log:

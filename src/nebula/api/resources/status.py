@@ -7,20 +7,21 @@ import falcon
 import nebula
 from nebula.api.gates import Gates
 from nebula.api.listings import write_listing
+from nebula.api.requests import principal
 from nebula.api.resources.health import services_json
-from nebula.api.shapes import node_json
+from nebula.api.shapes import backup_json, node_json
 from nebula.services.operations import running_release
 from nebula.services.status import Status as StatusService
 
 
 class Status:
-    """`GET /status`: services, disk, queue, streams."""
+    """`GET /status`: services, disk, queue, streams; to the owner, the backup."""
 
     def __init__(self, status: StatusService, gates: Gates) -> None:
         self._status = status
         self._gates = gates
 
-    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         overview = self._status.overview()
         counts, disk = overview.counts, overview.disk
         queue: dict[str, dict[str, int]] = {}
@@ -42,6 +43,7 @@ class Status:
             "uploads": counts.uploads,
             "streams": self._gates.streams.inside,
             "nodes": len(overview.nodes),
+            "backup": backup_json(overview.backup) if principal(req).is_owner else None,
         }
         resp.set_header("Cache-Control", "no-store")
 

@@ -306,3 +306,13 @@ def _operations() -> None:
         _maybe_time("finished_at"),
     )
     op.create_index("operations_by_time", "operations", ["created_at"])
+    op.create_table(
+        "backups",
+        _key("target"),
+        _text("kept"),
+        _maybe_text("warning"),
+        _time("set_up_at"),
+        *[_maybe_time(name) for name in ("tried_at", "succeeded_at", "read_at")],
+        *[_maybe_text(name) for name in ("said", "error", "read_said", "read_error")],
+    )
+    op.create_table("purge_holds", _key("holder"), _time("held_until"))

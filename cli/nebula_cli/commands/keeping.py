@@ -1,0 +1,106 @@
+"""The backup: how it is, and one more of it now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nebula_cli import asking, formats, output, shapes
+from nebula_cli.errors import CliError, UsageError
+from nebula_cli.signed_in import SignedIn
+from nebula_cli.words import command
+
+WAITED_S = 24 * 3600  # the first one, of a full disk
+HOW = "Name a target in backup_repository, and run playbooks/site.yml --tags backup (docs/provisioning.md)"
+
+
+@command
+def backup(action: str, *, json: bool = False) -> None:
+    """Show how the backup is, or make one now (owner).
+
+    ACTION is status or now. One is made each night without that; everything goes on meanwhile.
+
+    --json  print the API's object
+    """
+    if action not in {"status", "now"}:
+        raise UsageError(f"backup has no {output.clean(action)!r}: nebula backup status, or nebula backup now.")
+    api = SignedIn()
+    if action == "status":
+        _status(api, json)
+    else:
+        _now(api, json)
+
+
+def line(found: dict[str, Any]) -> str:
+    """Return how the backup is in a few words, for nebula status."""
+    state = str(found.get("state", ""))
+    if state == "none":
+        return "none set up; how: nebula backup status"
+    words = [output.painted(state, shapes.STATE_COLOURS.get(state, ""))]
+    if found.get("running"):
+        words.append("one runs just now")
+    words.append(f"last {_ago(found.get('succeeded_at'))}" if found.get("succeeded_at") else "none made yet")
+    if state in {"failing", "overdue"} or found.get("warning"):
+        words.append("see nebula backup status")
+    return ", ".join(words)
+
+
+def _status(api: SignedIn, json: bool) -> None:
+    found = _found(api)
+    if json:
+        output.print_json(found)
+        return
+    if found.get("state") == "none":
+        output.data(f"{'backup:':<12} none set up: what this machine stores is lost with its disk")
+        output.say(HOW)
+        return
+    for title, value in _facts(found):
+        output.data(f"{title + ':':<12} {value}")
+
+
+def _found(api: SignedIn) -> dict[str, Any]:
+    found = api.get("/status").get("backup")
+    if not isinstance(found, dict):
+        raise CliError("The backup is the owner's matter", "Sign in as the owner: nebula login")
+    return found
+
+
+def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
+    told = {name: output.clean(str(value)) for name, value in found.items() if value is not None}
+    facts = [
+        ("backup", line(found).removesuffix(", see nebula backup status")),
+        ("target", told.get("target", "")),
+        ("kept", told.get("kept", "")),
+        ("last", _when(found, "succeeded_at", "said")),
+        ("tried", formats.local_time(found.get("tried_at")) if found.get("error") else ""),
+        ("failed", told.get("error", "")),
+        ("read again", _when(found, "read_at", "read_said")),
+        ("damaged", told.get("read_error", "")),
+        ("but", told.get("warning", "")),
+    ]
+    return [(title, value) for title, value in facts if value]
+
+
+def _when(found: dict[str, Any], at: str, said: str) -> str:
+    if not found.get(at):
+        return ""
+    return f"{formats.local_time(found[at])}. {output.clean(str(found.get(said) or ''))}"
+
+
+def _ago(moment: str | None) -> str:
+    age = formats.age(moment)
+    return age if age in {"", "now"} else f"{age} ago"
+
+
+def _now(api: SignedIn, json: bool) -> None:
+    asked = api.send("POST", "/operations", {"kind": "backup"})
+    output.say(
+        "Backing up; everything goes on meanwhile. Ctrl-C leaves it running: nebula backup status tells its end."
+    )
+    ended = asking.ended(api, asked, WAITED_S, "It has not ended yet; how it goes on: nebula backup status")
+    if json:
+        output.print_json(ended)
+    message = output.clean(str(ended.get("message") or ""))
+    if ended.get("state") != "done":
+        raise CliError(message or "The backup failed; see nebula backup status")
+    if not json:
+        output.data(message or "The backup is made.")
