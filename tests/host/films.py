@@ -12,3 +12,12 @@ def make(path: Path, *, seconds: int) -> None:
     inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound]
     coded = ["-c:v", "mpeg4", "-g", "25", "-c:a", "ac3"]
     subprocess.run(["ffmpeg", "-v", "error", *inputs, *coded, str(path)], check=True, timeout=120)
+
+
+def make_long(path: Path, *, minutes: int) -> None:
+    """Write a film of that length: a minute of it, over and over."""
+    minute = path.with_name(f"minute-of-{path.name}")
+    make(minute, seconds=60)
+    again = ["-stream_loop", str(minutes - 1), "-i", str(minute), "-c", "copy"]
+    subprocess.run(["ffmpeg", "-v", "error", *again, str(path)], check=True, timeout=120)
+    minute.unlink()

@@ -17,11 +17,12 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg2
+import psycopg2.errors
 from pony import orm
 from pony.orm.core import SessionCache
 
 from nebula.db.entities import define_entities
-from nebula.errors import StoreUnavailable
+from nebula.errors import Forbidden, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ TRIES = 3
 POSTGRESQL_OPTIONS = (
     "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s -c timezone=UTC"
 )
+# What a worker node's role (grants.py) says to anything but making films.
+NOT_HERE = "This machine's database role may not do this: run it on the laptop that has the gateway."
 CONFLICTS = ("40001", "40P01", "23505")  # serialization failure, deadlock, a unique row that another just made
 
 
@@ -152,6 +155,8 @@ class Database:
                     continue
                 if _is_lost(root):
                     raise StoreUnavailable("database") from error
+                if isinstance(root, psycopg2.errors.InsufficientPrivilege):
+                    raise Forbidden(NOT_HERE) from error
                 raise
         raise AssertionError("unreachable")
 

@@ -22,6 +22,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from nebula.db import grants
 from nebula.errors import Conflict, SchemaTooNew, StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -42,7 +43,7 @@ class SchemaStatus:
 
 
 def upgrade(url: str, revision: str = "head", migrations: Path = MIGRATIONS) -> SchemaStatus:
-    """Run the revisions that are missing; return where the schema stands afterwards.
+    """Run the revisions that are missing, and let worker nodes do their part; return where the schema stands then.
 
     Raises SchemaTooNew where a later version has been here.
     """
@@ -56,6 +57,7 @@ def upgrade(url: str, revision: str = "head", migrations: Path = MIGRATIONS) -> 
         config = _config(migrations)
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
+        grants.grant(connection)
         return _status(connection, migrations)
 
 
@@ -83,6 +85,12 @@ def _last_that_adds(found: SchemaStatus, migrations: Path) -> str:
             code="contracts_first",
         )
     return str(missing[first].down_revision or "base")
+
+
+def grant(url: str) -> bool:
+    """Let worker nodes do their part (grants.py); False where the database has no role for them."""
+    with _connection(url) as connection:
+        return grants.grant(connection)
 
 
 def status(url: str, migrations: Path = MIGRATIONS) -> SchemaStatus:
