@@ -9,12 +9,14 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from nebula.errors import SettingsError
 
 MINIMUM_KEY_BYTES = 32  # RFC 7518 3.2: an HS256 key is at least as long as the hash
+KEY_WITH_END = re.compile(r"(.+)@(\d{4}-\d\d-\d\dT\d\d:\d\dZ)")
 ENCODERS = ("auto", "h264_qsv", "h264_vaapi", "libx264")
 
 
@@ -46,10 +48,19 @@ def _seconds(text: str) -> float:
     return number
 
 
+def key_and_end(text: str) -> tuple[str, datetime | None]:
+    """Take a key of the keyring apart: KEY, or KEY@2026-11-25T02:15Z for one that counts until then."""
+    match = KEY_WITH_END.fullmatch(text)
+    return (match[1], datetime.fromisoformat(match[2])) if match else (text, None)
+
+
 def _keyring(text: str) -> tuple[str, ...]:
     keys = tuple(key for key in re.split(r"[\s,]+", text) if key)
-    if not keys or any(len(key.encode()) < MINIMUM_KEY_BYTES for key in keys):
+    parts = [key_and_end(key) for key in keys]
+    if not keys or any(len(key.encode()) < MINIMUM_KEY_BYTES for key, _ in parts):
         raise ValueError(f"takes one or more keys of at least {MINIMUM_KEY_BYTES} bytes, newest first")
+    if parts[0][1] is not None:
+        raise ValueError("takes a first key without an end: it signs")
     return keys
 
 
@@ -106,7 +117,7 @@ class Settings:
     )
     secret_keys: tuple[str, ...] = _row(
         "SECRET_KEY",
-        "signs access tokens: one or more, newest first; sign with the first, accept all",
+        "signs access tokens: one or more, newest first; the first signs, all count (KEY@2026-11-25T02:15Z until then)",
         (),
         _keyring,
         True,

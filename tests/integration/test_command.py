@@ -170,6 +170,17 @@ def test_sweep_runs_once(machine: dict[str, str], capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == "Swept.\n"
 
 
+def test_settle_ends_what_was_under_way_before_a_restore_and_counts_what_is_there(
+    machine: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["operation", "begin", "0" * 40]) == 0
+    running = capsys.readouterr().out.strip()
+    assert command.main(["settle"]) == 0
+    assert capsys.readouterr().out == "0 accounts, 0 files, 0 bytes, 0 unfinished uploads.\n"
+    give_stdin(monkeypatch, "It is done.")
+    assert command.main(["operation", "end", running, "done"]) == 5  # it has ended
+
+
 def test_migrate_makes_the_schema_and_status_tells_where_it_stands(
     bare: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -216,3 +227,10 @@ def test_setting_that_cannot_be_meant_is_named(
 def _sign_in(people: People, name: str, password: str) -> int:
     answer = people.anonymous.post("/api/v1/auth/login", json={"username": name, "password": password})
     return int(answer.status_code)
+
+
+def test_grants_for_worker_nodes_wait_for_their_role(
+    machine: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["grant-workers"]) == command.NOT_FOUND
+    assert "CREATE ROLE nebula_workers NOLOGIN" in capsys.readouterr().err

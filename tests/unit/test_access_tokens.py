@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
@@ -171,6 +172,15 @@ def test_token_is_read_after_a_rotation_when_its_key_is_still_in_the_keyring() -
 
 def test_token_is_refused_when_its_key_has_left_the_keyring() -> None:
     assert refused(ours().issue("account", "session", "token"), AccessTokens([OTHER_KEY], minutes=15))
+
+
+def test_token_of_an_older_key_is_read_until_the_keys_end_and_not_after_it() -> None:
+    old = ours().issue("account", "session", "token")
+    end = datetime(2026, 11, 25, 2, 15, tzinfo=UTC)
+    ring = [OTHER_KEY, f"{KEY}@2026-11-25T02:15Z"]
+    before = AccessTokens(ring, minutes=15, clock=(end - timedelta(seconds=1)).timestamp)
+    assert before.read(old).jti == "token"
+    assert refused(old, AccessTokens(ring, minutes=15, clock=end.timestamp))
 
 
 def test_gateway_does_not_start_when_there_is_no_key() -> None:

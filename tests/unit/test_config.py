@@ -33,6 +33,9 @@ def test_load_reads_a_keyring_newest_first() -> None:
     ("name", "value"),
     [
         ("SECRET_KEY", "short"),
+        ("SECRET_KEY", "short@2026-11-25T02:15Z"),
+        ("SECRET_KEY", f"{KEY}@2026-11-25T02:15Z"),
+        ("SECRET_KEY", f"{KEY} {KEY}@2026-13-25T02:15Z"),
         ("DATABASE_URL", "mysql://x"),
         ("S3_ENDPOINT", "127.0.0.1:9000"),
         ("NEBULA_BIND", "8420"),

@@ -3,12 +3,14 @@
 An access token is RFC 9068 in form: HS256, `typ` at+jwt, claims iss aud sub sid iat exp jti, the signing key's id in
 the header. The algorithm is pinned and every claim required: PyJWT requires none and does not look at `typ` (RFC 8725).
 The keyring is SECRET_KEY, newest first: the first signs, all verify. A key's id is derived from the key, so that a
-rotation is one more key in front. A valid signature alone admits nobody: services/accounts.py looks up the session.
+rotation is one more key in front; the one behind it has an end, when its last token has run out, and counts for nothing
+from then on. A valid signature alone admits nobody: services/accounts.py looks up the session.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
 import time
 import uuid
@@ -18,6 +20,7 @@ from typing import Any
 
 import jwt
 
+from nebula.config import key_and_end
 from nebula.errors import SettingsError, SignInRequired
 
 ISSUER = "nebula"
@@ -67,13 +70,14 @@ def key_id(key: str) -> str:
 
 
 class AccessTokens:
-    """Issues and reads access tokens. `keys` are newest first."""
+    """Issues and reads access tokens. `keys` are newest first, an older one with its end where it has one."""
 
     def __init__(self, keys: Sequence[str], *, minutes: int, clock: Callable[[], float] = time.time) -> None:
         if not keys:
             raise SettingsError("SECRET_KEY is not set: give it one or more random keys of at least 32 bytes.")
-        self._signing_key = keys[0]
-        self._keyring = {key_id(key): key for key in keys}
+        parts = [key_and_end(key) for key in keys]
+        self._signing_key = parts[0][0]
+        self._keyring = {key_id(key): (key, end.timestamp() if end else math.inf) for key, end in parts}
         self._clock = clock
         self.life_s = minutes * 60
 
@@ -97,8 +101,8 @@ class AccessTokens:
         if len(token) > MAX_LENGTH or not token.isascii():
             raise _refused()
         header = jwt.get_unverified_header(token)
-        key = self._keyring.get(str(header.get("kid")))
-        if key is None or header.get("typ") != TYPE:
+        key, end = self._keyring.get(str(header.get("kid")), ("", 0.0))
+        if self._clock() >= end or header.get("typ") != TYPE:
             raise _refused()
         options: Any = {"require": CLAIMS, "enforce_minimum_key_length": True}
         return jwt.decode(token, key, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=options)
