@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import os
 import sys
 import threading
 import time
@@ -49,6 +50,11 @@ def main() -> None:
         thread.join()
     shown = {name: value for name, value in vars(seen).items() if name != "lock"}
     print(json.dumps(shown))
+
+
+def longest_s() -> float:
+    """How long an answer may take here and now: where programs share a processor, each is the slower for it."""
+    return LONGEST_S * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def ask(gateway: str, seen: Seen, stop: threading.Event) -> None:

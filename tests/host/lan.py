@@ -163,9 +163,10 @@ class Computer:
         self.lan.daemons.append(daemon)
 
     def knows(self, name: str, address: str) -> None:
-        """Let `name` lead to `address` on this computer alone, as a line in its /etc/hosts."""
-        with (self._files / "hosts").open("a") as hosts:  # in place: it is mounted where a program runs
-            hosts.write(f"{address} {name}\n")
+        """Let `name` lead to `address` on this computer alone, as a line in its /etc/hosts; the last word counts."""
+        hosts = self._files / "hosts"
+        others = [line for line in hosts.read_text().splitlines() if line.split()[-1] != name]
+        hosts.write_text("\n".join([*others, f"{address} {name}", ""]))  # in place: it is mounted where a program runs
 
     def _plug_in(self) -> None:
         self._files.mkdir(parents=True, exist_ok=True)

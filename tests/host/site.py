@@ -24,6 +24,11 @@ INVENTORY = """[nebula]
 
 [nebula:vars]
 ansible_host={{{{ bootstrap_address | default(inventory_hostname) }}}}
+
+[workers:vars]
+ansible_host={{{{ worker_address | default(inventory_hostname) }}}}
+
+[all:vars]
 ansible_user=root
 ansible_ssh_common_args={ssh_options}
 """
@@ -95,9 +100,11 @@ class Owner:
             return " ".join(str(stop).split())
         raise AssertionError(f"nothing stopped it\n{printed[-3000:]}")
 
-    def begin_playbook(self, *words: str) -> subprocess.Popen[str]:
-        """Start site.yml, for a test that will not let it end."""
-        return self.start(self._playbook_command("site.yml", words))
+    def begin_playbook(
+        self, *words: str, name: str = "site.yml", environ: dict[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start a playbook, for a test that will not let it end."""
+        return self.start(self._playbook_command(name, words), environ)
 
     def _playbook_command(self, name: str, words: Sequence[str]) -> list[str]:
         book = _playbook()
@@ -142,9 +149,9 @@ class Owner:
     ) -> str:
         return run(self._here(argv, environ), stdin=stdin, timeout=timeout)
 
-    def start(self, argv: list[str]) -> subprocess.Popen[str]:
+    def start(self, argv: list[str], environ: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """Start a program that talks by its standard input and output."""
-        return subprocess.Popen(self._here(argv, None), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(self._here(argv, environ), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def _ssh_options(self) -> str:
         """Return the owner's own habits: a key, and a memory of machines that begins empty."""
