@@ -88,10 +88,12 @@ class RunningGateway:
         return self.request("GET", path, headers)
 
     def signed_in(self, name: str) -> dict[str, str]:
-        """Return the headers of somebody whom `people` made."""
+        """Return the headers of somebody whom `people` made. Raises ConnectionError where it is too early."""
         if name not in self._headers:
             given = json.dumps({"username": name, "password": PASSWORD})
             answer = self.request("POST", "/api/v1/auth/login", {"Content-Type": "application/json"}, given)
+            if answer.status == 503:
+                raise ConnectionError("not signed in yet: every place is taken, or a store is away")
             self._headers[name] = {"Authorization": f"Bearer {json.load(answer)['access_token']}"}
         return self._headers[name]
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from nebula.db import objects
 from nebula.domain.states import FileState, Queue
 from nebula.errors import StoreUnavailable
-from nebula.worker.work import PLACES
+from nebula.worker.work import IN_HAND
 from tests.films import Bench
 from tests.gateway import RunningGateway
 from tests.integration.test_worker import Site
@@ -74,8 +74,9 @@ class House:
                 os.kill(pid, signal.SIGKILL)
         for name in dead:
             self._revive(name)
-        at_once = len(self._nodes) * PLACES[Queue.ENCODE]
-        return {"encode worker": PLACES[Queue.ENCODE], "quick worker": 0, "gateway": 0, "redis": 0}.get(victim, at_once)
+        of_one = IN_HAND[Queue.ENCODE]
+        of_all = len(self._nodes) * of_one
+        return {"encode worker": of_one, "quick worker": 0, "gateway": 0, "redis": 0}.get(victim, of_all)
 
     def ffmpegs(self) -> list[int]:
         """Return the workers' ffmpegs, each of which writes into the house's folder."""
@@ -193,9 +194,7 @@ class Sender:
         raise AssertionError(f"{method} {path}: no answer within {LONG_S:g} s")
 
     def _headers(self) -> dict[str, str]:
-        with contextlib.suppress(KeyError):
-            return self._gateway.signed_in(self._person)
-        raise ConnectionError("not signed in yet")
+        return self._gateway.signed_in(self._person)
 
 
 class Household:

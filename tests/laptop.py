@@ -49,7 +49,8 @@ class Laptop:
     def spoil(self, how: str) -> None:
         """Make the battery say what cannot be."""
         if how == "vanish":
-            shutil.rmtree(self.supplies)
+            # At once: who reads meanwhile must not find half of it.
+            shutil.rmtree(self.supplies.rename(self.supplies.with_name("gone")))
         elif how == "unreadable":
             # Whoever tests may be root, who may read everything: a folder cannot be read as a file by anyone.
             for name in ("energy_now", "energy_full"):

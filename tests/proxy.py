@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
+from tests.stores import free_port
+
 CHUNK_BYTES = 65536
 
 
@@ -26,7 +28,7 @@ class Proxy:
         self._sockets: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._listener: socket.socket | None = None
-        self.port = 0
+        self.port = free_port()  # it is to be the same after `refuse`
         self.accept()
 
     def __enter__(self) -> Proxy:
@@ -74,7 +76,6 @@ class Proxy:
         """Accept connections, on the same port as before."""
         if self._listener is None:
             self._listener = socket.create_server(("127.0.0.1", self.port), reuse_port=False)
-            self.port = int(self._listener.getsockname()[1])
             self._threads.insert(0, self._start(self._serve, self._listener))
 
     def close(self) -> None:

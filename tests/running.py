@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -69,7 +70,7 @@ class Up:
         return found[1]
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=5) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
             return json.load(answer)
 
     def pings(self) -> bool:
@@ -86,14 +87,17 @@ class Up:
             return found
 
     def part(self, word: str) -> int | None:
-        """Return the process id of the part whose command line holds `word`; None while it has none."""
+        """Return the process id of the part whose command line holds `word`; None while it has none.
+
+        A part leads its group. The children of one that was killed, which look like it and are `up`'s until they have
+        ended too, do not.
+        """
         for child in psutil.Process(self.process.pid).children():
-            try:
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
                 line = child.cmdline()
-            except psutil.Error:
-                continue
-            if word in line and "setpriv" not in line[0] and "/bin/sh" not in line[0]:
-                return child.pid
+                is_program = word in line and "setpriv" not in line[0] and "/bin/sh" not in line[0]
+                if is_program and os.getpgid(child.pid) == child.pid:
+                    return child.pid
         return None
 
     def family(self) -> list[psutil.Process]:
@@ -112,8 +116,17 @@ class Up:
 
 
 def has_gone(process: psutil.Process) -> bool:
-    """Whether a process has ended; one that nobody has reaped yet has."""
+    """Whether a process has ended; one that nobody has reaped yet has, and one that is being reaped."""
     try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+        return not process.is_running() or process.status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
     except psutil.NoSuchProcess:
         return True
+
+
+def is_held(process: psutil.Process) -> bool:
+    """Whether every thread of a process is stopped: each one stops when it is its turn, not at the signal."""
+    try:
+        threads = [path.read_text() for path in Path(f"/proc/{process.pid}/task").glob("*/stat")]
+    except OSError:  # one has just ended
+        return False
+    return bool(threads) and all(thread.rpartition(")")[2].split()[0] == "T" for thread in threads)

@@ -11,7 +11,18 @@ from xdist.scheduler import LoadFileScheduling
 
 # The files whose machine is the one provisioned laptop, which takes minutes to make.
 OF_THE_LAPTOP = {
-    f"tests/host/test_{name}.py" for name in ("door", "gitops", "power_on_machine", "provisioned", "restarts")
+    f"tests/host/test_{name}.py"
+    for name in (
+        "add_worker",
+        "backup",
+        "door",
+        "gitops",
+        "operations_page",
+        "power_on_machine",
+        "provisioned",
+        "restarts",
+        "stores_elsewhere",
+    )
 }
 
 

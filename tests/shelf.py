@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import uuid
+from datetime import datetime
 from pathlib import Path
 
 from nebula.config import Settings
 from nebula.db import files, subtitles
-from nebula.db.database import Database, Tx
+from nebula.db.database import Database, Tx, aware
 from nebula.domain import object_keys
 from nebula.domain.records import File, Rendition, Subtitles
 from nebula.domain.states import FileState, Visibility
 from nebula.storage.choose import open_storage
+from tests.stores import wait_until
 
 
 class Shelf:
@@ -55,7 +57,9 @@ class Shelf:
                 files.doom(tx, key)
             return file
 
-        return self.database.write(work)
+        stored = self.database.write(work)
+        self.wait_beyond(stored.created_at)
+        return stored
 
     def add_rendition(self, file: File, body: bytes, *, rung: str = "720p", height: int = 720) -> Rendition:
         """Publish a rendition of a file, which is ready then."""
@@ -119,6 +123,10 @@ class Shelf:
                 job.set(state=state, error=error, finished_at=tx.now)
 
         self.database.write(work)
+
+    def wait_beyond(self, moment: datetime) -> None:
+        """Wait until the database's clock has gone on: listings go by time, and SQLite's clock has milliseconds."""
+        wait_until(lambda: self.database.read(lambda tx: aware(tx.now)) > moment, what="the next moment")
 
     def trash(self, file: File) -> None:
         self.database.write(lambda tx: files.trash(tx, file.id))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import secrets
 import shutil
 import socket
@@ -17,12 +18,26 @@ from pathlib import Path
 import pytest
 
 BUILT_MINIO = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nebula" / "bin" / "minio"
+# Below those that Linux gives away by itself, to whoever binds to port 0 and to every connection that goes out.
+PORTS = range(20_000, 32_768)
+
+_claims: list[socket.socket] = []
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Return a port that is this process's as long as it lives, also while nobody listens there.
+
+    No test in another process gets it: a port is claimed by a name that one socket can have (unix(7), abstract).
+    """
+    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+        claim = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            claim.bind(f"\0nebula-tests-{port}")
+            listener.bind(("127.0.0.1", port))
+            _claims.append(claim)
+            return port
+        claim.close()
+    raise AssertionError(f"no free port from {PORTS[0]} to {PORTS[-1]}")
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30.0, what: str = "condition") -> None:
@@ -198,7 +213,8 @@ class MinIO(Store):
         return [self.binary, "server", str(self.folder), "--address", f"127.0.0.1:{self.port}", "--quiet"]
 
     def answers(self) -> bool:
-        with urllib.request.urlopen(f"{self.endpoint}/minio/health/ready", timeout=2) as answer:
+        # /ready says 200 also while there are no objects yet, and keys and buckets are not known.
+        with urllib.request.urlopen(f"{self.endpoint}/minio/health/cluster", timeout=2) as answer:
             return bool(answer.status == 200)
 
 

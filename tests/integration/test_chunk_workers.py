@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from nebula.db import nodes
 from nebula.db.chunks import NEEDED
 from nebula.domain.states import FileState, JobState, Queue
-from nebula.worker.work import PLACES
+from nebula.worker.work import IN_HAND
 from tests.films import Clips
 from tests.integration.test_worker import LONG_S, Site
 from tests.stores import wait_until
@@ -128,8 +129,39 @@ def test_film_is_whole_and_little_is_made_again_when_everything_is_killed_at_ran
     job = _is_made(site, content_id)
     assert kills > 1
     assert job["chunks_done"] == job["chunks_total"] >= 4
-    assert job["chunks_repeated"] <= kills * PLACES[Queue.ENCODE]
+    assert job["chunks_repeated"] <= kills * IN_HAND[Queue.ENCODE]
     assert job["restarts"] == job["rejections"] == 0
+
+
+def _in_hand(site: Site) -> list[int]:
+    sql = "SELECT number, attempt FROM chunks WHERE state = 'running' ORDER BY number"
+    return [number for number, _ in site.bench.database.read(lambda tx: tx.select(sql))]
+
+
+def test_worker_that_dies_while_it_verifies_one_chunk_and_encodes_the_next_loses_those_two(
+    site: Site, clips: Clips, tmp_path: Path
+) -> None:
+    real = shutil.which("ffmpeg")
+    never = tmp_path / "never verified" / "ffmpeg"
+    never.parent.mkdir()
+    # The first span is verified for ever, the second one encoded for ever.
+    never.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *volumedetect*) ;; *" -f null -"|*trim=start=*) exec sleep 600 ;; esac\n'
+        f'exec {real} "$@"\n'
+    )
+    never.chmod(0o755)
+    site.start(Queue.QUICK)
+    worker = site.start(Queue.ENCODE, never.parent)
+    content_id = site.store(clips["cut.mkv"])
+    wait_until(lambda: _in_hand(site) == [1, 2], LONG_S, "two chunks in hand")
+    _end(worker)
+    (sound,) = _stored(site)
+    site.start(Queue.ENCODE)
+    site.wait_for_state(content_id, FileState.READY)
+    job = _is_made(site, content_id)
+    assert sound == f"jobs/{job['id']}/0-1.mp4"
+    assert (job["chunks_repeated"], job["interruptions"]) == (2, 0)
 
 
 @pytest.mark.parametrize("environ", ["provisioned"], indirect=True)
@@ -142,8 +174,13 @@ def test_two_nodes_make_one_film_and_the_one_that_disappears_loses_only_its_chun
     site.start(Queue.QUICK)
     site.start(Queue.ENCODE, slow, NEBULA_NODE="stays")
     gone = site.start(Queue.ENCODE, slow, NEBULA_NODE="gone", NEBULA_DATA_DIR=str(tmp_path / "gone"))
+    # Else the one that is up first makes the whole film.
+    wait_until(lambda: {"gone", "stays"} <= _nodes(site), LONG_S, "both nodes")
     content_id = site.store(clips["cut.mkv"])
-    wait_until(lambda: site.bench.film_job(content_id)["node"] == "gone, stays", LONG_S, "both nodes")
+    wait_until(lambda: site.bench.film_job(content_id)["node"] == "gone, stays", LONG_S, "both at work")
+    wait_until(lambda: _stands_still_with_a_chunk(site, gone), LONG_S, "a chunk to lose")
+    lost = len(_held_by_gone(site))
+    assert lost <= IN_HAND[Queue.ENCODE]
     _end(gone)
     done = set(_stored(site))
     site.bench.sql(
@@ -152,9 +189,27 @@ def test_two_nodes_make_one_film_and_the_one_that_disappears_loses_only_its_chun
     )
     site.wait_for_state(content_id, FileState.READY)
     job = _is_made(site, content_id)
-    assert (job["state"], job["chunks_done"], job["chunks_repeated"]) == (JobState.DONE, job["chunks_total"], 1)
+    assert (job["state"], job["chunks_done"], job["chunks_repeated"]) == (JobState.DONE, job["chunks_total"], lost)
     assert job["node"] == "test-node", "who joined it"
     assert done <= {f"jobs/{job['id']}/{number}-1.mp4" for number in range(job["chunks_total"])}
+
+
+def _nodes(site: Site) -> set[str]:
+    return {node.name for node in site.bench.database.read(nodes.all_nodes)}
+
+
+def _held_by_gone(site: Site) -> list[Any]:
+    held = "SELECT number, attempt FROM chunks WHERE node = 'gone' AND state = 'running'"
+    return site.bench.database.read(lambda tx: tx.select(held))
+
+
+def _stands_still_with_a_chunk(site: Site, worker: subprocess.Popen[bytes]) -> bool:
+    """Stop the worker of the node `gone`, and let it go on where it is between two chunks just then."""
+    os.kill(worker.pid, signal.SIGSTOP)
+    if _held_by_gone(site):
+        return True
+    os.kill(worker.pid, signal.SIGCONT)
+    return False
 
 
 def _stored(site: Site) -> list[str]:

@@ -85,11 +85,12 @@ def _is_going(client: socket.socket, size: int) -> bool:
 
 
 def _assert_prompt(gateway: RunningGateway) -> None:
+    """Ask; who has to wait for those that stall waits for STALL_S at the least."""
     began = time.monotonic()
     for _ in range(5):
         answer = gateway.get("/ping")
         assert (answer.status, json.load(answer)["ping"]) == (200, "pong")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < limits.STALL_S / 2
 
 
 def _answer(client: socket.socket) -> tuple[int, dict[str, str]]:
@@ -151,7 +152,9 @@ def test_reader_that_stalls_is_cut_off_and_its_place_is_free(
     headers = impatient.signed_in("member")
     with _stalled(impatient, _request("GET", _content(film), headers), limits.STREAMS) as clients:
         assert {_answer(client)[0] for client in clients} == {200}
-        assert impatient.get(_content(film), headers).status == 503
+        refused = impatient.get(_content(film), headers).status == 503
+        # A machine that took seconds to open them all has cut the first one off by now.
+        assert refused or _polled(clients, select.POLLHUP), "every place was taken"
         wanted = headers | {"Range": "bytes=0-0"}
         wait_until(lambda: impatient.get(_content(film), wanted).status == 206, what="a free place")
         wait_until(lambda: len(_polled(clients, select.POLLHUP)) == len(clients), what="every reset")
@@ -170,7 +173,7 @@ def test_running_body_ends_when_its_right_is_revoked(
         by_link.sendall(link)
         by_session.sendall(own)
         for client in (by_link, by_session):
-            wait_until(lambda client=client: _is_going(client, 1), what="the body")
+            wait_until(lambda client=client: client.recv(1), what="the body")
         assert watchful.request("DELETE", f"{V1}/links/{made['id']}", watchful.signed_in("member")).status == 204
         assert watchful.request("POST", f"{V1}/auth/logout", watchful.signed_in("owner")).status == 204
         for client in (by_link, by_session):

@@ -124,8 +124,10 @@ def test_link_to_a_rendition_never_becomes_one_to_the_original(
     assert _open(client, link).status_code == 404
 
 
-def test_listing_holds_own_living_links_without_their_urls(people: People, film: File) -> None:
-    first, second = _make(people.member, film), _make(people.member, film)
+def test_listing_holds_own_living_links_without_their_urls(people: People, shelf: Shelf, film: File) -> None:
+    first = _make(people.member, film)
+    shelf.wait_beyond(datetime.fromisoformat(first["created_at"]))
+    second = _make(people.member, film)
     _make(people.owner, film)
     listed = people.member.get(f"{V1}/links")
     assert listed.json == {"items": [second | {"url": None}, first | {"url": None}], "next_cursor": None}

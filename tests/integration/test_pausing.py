@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 import textwrap
@@ -9,13 +11,16 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
 
 from nebula.errors import Stopped
+from nebula.media import run as run_module
+from nebula.media.control import Control
 from nebula.media.run import Bounds, run
-from tests.running import has_gone
+from tests.running import has_gone, is_held
 from tests.stores import wait_until
 
 # Two processes that count as fast as they can; the first one says where it is.
@@ -31,7 +36,6 @@ class Running:
         self._stall_s = stall_s
         self._pool = ThreadPoolExecutor(1)
         self._script = script
-        self.before = set(psutil.Process().children(recursive=True))
         self.end: Future[str] = self._pool.submit(self._run)
 
     def _run(self) -> str:
@@ -40,8 +44,7 @@ class Running:
             source="",
             on_line=self._take,
             bounds=Bounds(stall_s=self._stall_s),
-            stop=self.stop,
-            is_paused=self.pause.is_set,
+            control=Control(stop=self.stop, is_paused=self.pause.is_set),
         )
 
     def _take(self, line: str) -> bool:
@@ -49,14 +52,21 @@ class Running:
         return True
 
     def processes(self) -> list[psutil.Process]:
-        return [one for one in psutil.Process().children(recursive=True) if one not in self.before]
+        """Return the run's living processes: stores that other tests need are children of this one too."""
+        found = []
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if self._script in child.cmdline():
+                    found += [child, *child.children(recursive=True)]
+        # What has ended stays as it is while the shell that would reap it is held.
+        return [one for one in found if not has_gone(one)]
 
     def cpu_s(self) -> float:
         return sum(sum(one.cpu_times()[:2]) for one in self.processes())
 
     def hold(self) -> None:
         self.pause.set()
-        wait_until(lambda: {one.status() for one in self.processes()} == {psutil.STATUS_STOPPED}, what="the pause")
+        wait_until(lambda: (found := self.processes()) and all(map(is_held, found)), what="the pause")
 
     def close(self) -> None:
         self.stop.set()
@@ -65,10 +75,9 @@ class Running:
 
 @pytest.fixture
 def busy() -> Iterator[Running]:
-    running = Running(BUSY)
-    wait_until(lambda: len(running.lines) > 1, what="the first lines")
-    yield running
-    running.close()
+    with contextlib.closing(Running(BUSY)) as running:
+        wait_until(lambda: len(running.lines) > 1, what="the first lines")
+        yield running
 
 
 def test_paused_run_takes_no_processor_and_goes_on_where_it_was(busy: Running) -> None:
@@ -92,15 +101,40 @@ def test_paused_run_ends_when_it_is_stopped(busy: Running) -> None:
     wait_until(lambda: all(has_gone(one) for one in held), what="the end of the whole group")
 
 
-def test_time_of_a_pause_is_no_stall() -> None:
-    running = Running("echo begun; sleep 2.5; echo ended", stall_s=2.0)
-    wait_until(lambda: running.lines, what="the first line")
-    running.hold()
-    time.sleep(3)
-    running.pause.clear()
-    assert running.end.result(20) == ""
-    assert running.lines == ["begun", "ended"]
-    running.close()
+class Clock:
+    """Stands for the module `time` of a run: it goes on when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.looks = 0
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        return self.now
+
+    def pass_time(self, seconds: float) -> None:
+        """Go on, and wait until the run has seen it: it looks twice in a round at the most."""
+        self.now += seconds
+        seen = self.looks + 4
+        wait_until(lambda: self.looks >= seen, what="a look at the clock")
+
+
+def test_time_of_a_pause_is_no_stall(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clock = Clock()
+    monkeypatch.setattr(run_module, "time", clock)
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    # A shell that starts no other process: while one begins, its parent cannot be stopped.
+    script = f"echo begun; read go <{gate}; echo ended"
+    with gate.open("r+b", buffering=0) as opened, contextlib.closing(Running(script, stall_s=60.0)) as running:
+        wait_until(lambda: running.lines, what="the first line")
+        running.hold()
+        for _ in range(3):
+            clock.pass_time(45)
+        running.pause.clear()
+        opened.write(b"go\n")
+        assert running.end.result(20) == ""
+        assert running.lines == ["begun", "ended"]
 
 
 def test_held_program_dies_when_its_parent_is_killed() -> None:

@@ -123,6 +123,7 @@ def _seen_by_vlc(url: str, place_s: int) -> float:
         Path(folder).chmod(0o777)
         scene = ["--video-filter=scene", "--scene-format=png", f"--scene-path={folder}", "--scene-ratio=1"]
         quiet = ["-I", "dummy", "--no-dbus", "--vout=dummy", "--aout=dummy", "--play-and-exit", "--no-video-title-show"]
+        quiet += ["--no-drop-late-frames", "--no-skip-frames"]  # a busy machine shows every picture late
         _run([*_as_nobody(), "vlc", *quiet, *scene, f"--start-time={place_s}", "--run-time=1", url, "vlc://quit"])
         return _place(Path(folder))
 

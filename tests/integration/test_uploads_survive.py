@@ -147,6 +147,7 @@ def test_second_connection_overtakes_a_stalled_one(anna: Client) -> None:
     assert stalled.recv(100).startswith(b"HTTP/1.1 409 ")
     newer.close()
     stalled.close()
+    wait_until(anna.files, 120, "the file")
     assert [file["sha256"] for file in anna.files()] == [sha256(FILM)]
 
 

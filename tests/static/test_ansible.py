@@ -141,15 +141,25 @@ def test_the_inventory_has_its_groups_and_no_secret():
 def test_no_secret_is_written_down_in_roles_or_playbooks():
     shapes = re.compile(r"tskey-[a-z]+-[A-Za-z0-9]{6,}|-----BEGIN|\bAKIA[A-Z0-9]{12,}|\$argon2id\$")
     for folder in ("roles", "playbooks", "systemd"):
-        for path in (path for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc"):
+        # What Python keeps comes and goes while other tests run.
+        written = (path for path in (ROOT / folder).rglob("*") if path.parent.name != "__pycache__")
+        for path in (path for path in written if path.is_file()):
             assert not shapes.search(path.read_text()), path
 
 
 def test_secrets_stay_on_the_machine_but_for_the_recovery_file():
     """What slurp reads comes to the controller."""
     slurps = [(path.parents[1].name, task) for path, task in _all_tasks() if "ansible.builtin.slurp" in task]
-    assert {role for role, _ in slurps} <= {"nebula"}
+    assert {role for role, _ in slurps} <= {"nebula", "backup"}
     assert all(task.get("no_log") for _, task in slurps)
+
+
+def test_every_secret_that_a_role_makes_is_named_by_the_rotation():
+    text = (ROOT / "playbooks" / "rotate-secrets.yml").read_text()
+    made = {task["vars"]["base_secret_name"] for _, task in _all_tasks() if "base_secret_name" in task.get("vars", {})}
+    assert len(made) > 5
+    # A worker node's has the node's name in it.
+    assert [name for name in sorted(made) if name.rpartition("}}")[2] not in text] == []
 
 
 def test_every_role_of_site_stands_in_the_checkout_and_runs_alone_by_its_tag():
