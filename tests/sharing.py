@@ -21,6 +21,8 @@ OF_THE_LAPTOP = {
         "power_on_machine",
         "provisioned",
         "restarts",
+        "restore",
+        "rotation",
         "stores_elsewhere",
     )
 }
