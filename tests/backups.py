@@ -12,8 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from nebula_backup.places import Places
 from tests.static.source import ROOT
+from tests.stores import wait_until
 
 PROGRAM = """
 import sys
@@ -133,5 +136,10 @@ class Backed:
 
 
 def end_group(running: subprocess.Popen[str], number: signal.Signals) -> None:
-    """Send a signal to a program and what it started, as systemd does."""
+    """Send a signal to a program and what it started, as systemd does; return when the last of it was reaped.
+
+    Until then restic takes a dead one for one that runs, and leaves its lock alone.
+    """
+    started = psutil.Process(running.pid).children(recursive=True)
     os.killpg(running.pid, number)
+    wait_until(lambda: not any(psutil.pid_exists(one.pid) for one in started), 60, "the end of what it started")
