@@ -180,7 +180,7 @@ def test_restored_machine_is_as_promised_and_backs_itself_up_beside_the_old_back
 def test_bigger_disk_takes_over_as_the_page_says(successor: Owner, was: Was, restored: str) -> None:
     _, _, stop, copy, start = page.commands("I move to a bigger machine")
     machine = successor.machine
-    machine.run("mount -t tmpfs -o size=1g disk /mnt")
+    machine.run("mount -t tmpfs -o size=4g disk /mnt")
     page.carry_out(successor, stop)
     page.carry_out(successor, copy)
     machine.run("mount --bind /mnt /var/lib/minio && umount /mnt")
