@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import signal
 import tempfile
@@ -40,9 +39,6 @@ WORLDS = ["embedded", "provisioned"]
 
 # A shell that starts the tests in the background makes them, and every child that is to notice a Ctrl-C, deaf to it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-# Whole machines take their time: they are booted where somebody asks for them (CONTRIBUTING.md).
-collect_ignore = [] if os.environ.get("NEBULA_HOST_SUITES") else ["host"]
 
 # A busy machine is no reason to fail: no deadline per example, and slow drawing is fine.
 hypothesis.settings.register_profile("nebula", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

@@ -1,4 +1,4 @@
-"""Which tests share a process where several run (pytest-xdist, --dist loadfile): a file's, and all of one laptop's.
+"""Which tests share a process where several run (pytest-xdist, --dist loadfile): a file's, and those of one laptop.
 
 xdist_group would say it, too, but does nothing with pytest 9.2 (pytest-dev/pytest-xdist#1386).
 """
@@ -9,31 +9,20 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-# The files whose machine is the one provisioned laptop, which takes minutes to make.
-OF_THE_LAPTOP = {
-    f"tests/host/test_{name}.py"
-    for name in (
-        "add_worker",
-        "backup",
-        "door",
-        "gitops",
-        "operations_page",
-        "power_on_machine",
-        "provisioned",
-        "restarts",
-        "restore",
-        "rotation",
-        "stores_elsewhere",
-    )
+# The files whose machine is a provisioned laptop, which takes minutes to make: one for each of these groups.
+LAPTOPS = {
+    "laptop": ("door", "gitops", "operations_page", "power_on_machine", "provisioned", "restarts"),
+    "laptop with a backup": ("add_worker", "backup", "restore", "rotation", "stores_elsewhere"),
 }
+LAPTOP_OF = {f"tests/host/test_{name}.py": laptop for laptop, names in LAPTOPS.items() for name in names}
 
 
 class ByFile(LoadFileScheduling):
-    """Gives a process whole files, and those of the laptop as one."""
+    """Gives a process whole files, and those of a laptop as one."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = super()._split_scope(nodeid)
-        return "laptop" if path in OF_THE_LAPTOP else path
+        return LAPTOP_OF.get(path, path)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile | None:

@@ -1,7 +1,7 @@
 """The bed of the provisioning tests: a network, machines on it, a tailnet. What this place lacks for it is said.
 
-The network, the tailnet and the provisioned laptop are made once for all modules and one Debian release. What a test
-does to them, it puts right again.
+The network, the tailnet and the provisioned laptop are made once for a process's modules and one Debian release; each
+module finds the laptop as it was provisioned. Tests marked `long` run where NEBULA_LONG is set.
 """
 
 from __future__ import annotations
@@ -17,19 +17,24 @@ from tests.host import base, films, lan, site, tailnet
 from tests.host.machine import Machine
 from tests.host.shell import CommandFailed
 from tests.host.site import Owner, changed
+from tests.stores import wait_until
 
 # Debian releases to test on, as "12,13"; each takes its own time.
 RELEASES = os.environ.get("NEBULA_HOST_SUITES", "12").split(",")
+LONG = bool(os.environ.get("NEBULA_LONG"))
 
 Boot = Callable[[str], Machine]
 Administer = Callable[[Machine], Owner]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test here the time that a first run takes."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each test here the time that a first run takes, and leave the long ones to who asks for them."""
+    left = [] if LONG else [item for item in items if item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
     for item in items:
         if Path(__file__).parent in item.path.parents and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(3600))
+            item.add_marker(pytest.mark.timeout(1800))
 
 
 @pytest.fixture(scope="session", params=RELEASES)
@@ -104,8 +109,8 @@ def laptop(household: lan.Lan, release: str) -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="package")
-def owner(laptop: Machine, administer: Administer) -> Owner:
-    """The owner, signed in at the laptop that site.yml has just provisioned."""
+def provisioned(laptop: Machine, administer: Administer) -> Owner:
+    """The owner, signed in at the laptop that site.yml has just provisioned, and that is shut down."""
     owner = administer(laptop)
     printed = owner.bootstrap()
     assert changed(printed)["laptop"] > 0
@@ -113,10 +118,19 @@ def owner(laptop: Machine, administer: Administer) -> Owner:
     password = owner.password_file.read_text()
     assert password.strip() not in printed
     owner.nebula("login", "--server", owner.server, "--username", "owner", "--password-stdin", stdin=password)
+    owner.keep()
     return owner
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
+def owner(provisioned: Owner) -> Owner:
+    """The owner, signed in at the laptop as it was provisioned."""
+    provisioned.put_back()
+    wait_until(provisioned.is_ready, site.BACK_S, "readiness")
+    return provisioned
+
+
+@pytest.fixture(scope="module")
 def film(owner: Owner, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film that has to be encoded, uploaded by the owner."""
     path = tmp_path_factory.mktemp("films") / "holiday.mkv"

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from tests.host.shell import run
+from tests.host.shell import CommandFailed, run
 from tests.stores import wait_until
 
 ROOM = Path("/var/lib/nebula-test-lans")
@@ -43,7 +43,15 @@ def missing() -> str:
     lacking = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool)})
     if lacking:
         return f"not installed: apt-get install {' '.join(lacking)}"
-    return "" if control_groups() else "this kernel shows no cgroup2 file system, which booting a machine takes"
+    if not control_groups():
+        return "this kernel shows no cgroup2 file system, which booting a machine takes"
+    if not Path("/dev/net/tun").exists():
+        return "there is no /dev/net/tun here, which a tailnet takes"
+    try:
+        run(["unshare", "--mount", "--net", "true"])
+    except CommandFailed:
+        return "root may make no namespaces here, in which machines are booted"
+    return ""
 
 
 def control_groups() -> Path | None:

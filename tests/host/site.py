@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from tests.host.machine import Machine
 from tests.host.shell import CommandFailed, run
 from tests.host.tailnet import TAG, Member, Tailnet
 from tests.static.source import ROOT
+from tests.stores import wait_until
 
 INVENTORY = """[nebula]
 {name}
@@ -33,6 +34,7 @@ ansible_user=root
 ansible_ssh_common_args={ssh_options}
 """
 RECAP = re.compile(r"^(\S+)\s+: ok=\d+ +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.M)
+BACK_S = 180
 READY = "curl -s -m 10 --unix-socket /run/nebula/api.sock http://localhost/readyz"
 AS_WORKER = "/usr/local/lib/nebula/as-worker"  # runs a command in the encode worker's sandbox
 BIN = Path(sys.executable).parent
@@ -84,6 +86,30 @@ class Owner:
         self.knows_address()
         return printed
 
+    def keep(self) -> None:
+        """Shut the machine down: `put_back` brings it and this home back to here, any number of times."""
+        self.machine.keep()
+        self._kept_settings = dict(self.settings)
+        shutil.copytree(self.home, self._kept_home, ignore=shutil.ignore_patterns(".ansible"))
+
+    def put_back(self) -> None:
+        """Drop, at both ends, whatever happened since `keep`; boot."""
+        self.machine.put_back()
+        shutil.rmtree(self.home)
+        shutil.copytree(self._kept_home, self.home)
+        self.settings = dict(self._kept_settings)
+        self.machine.start()
+        self.is_back()
+
+    def is_back(self) -> None:
+        """Wait until the booted machine serves in the tailnet."""
+        self.knows_address()
+        wait_until(self.pongs, BACK_S, f"the gateway of {self.machine.name} in the tailnet")
+
+    @property
+    def _kept_home(self) -> Path:
+        return self.home.with_name(f"{self.home.name}-kept")
+
     def knows_address(self) -> None:
         """Let the machine's name lead to its tailnet address here, as the tailnet's names (MagicDNS) do."""
         self.member.computer.knows(self.machine.name, self.address)
@@ -105,6 +131,30 @@ class Owner:
     ) -> subprocess.Popen[str]:
         """Start a playbook, for a test that will not let it end."""
         return self.start(self._playbook_command(name, words), environ)
+
+    def cut_off(
+        self, *words: str, name: str, when: Callable[[], object], environ: dict[str, str] | None = None
+    ) -> None:
+        """Run a playbook until `when`: then a power cut ends it and the machine, which boots again."""
+        log = self.home / f"{name}.log"
+        command = self._here(self._playbook_command(name, words), environ)
+        with (
+            log.open("w") as said,
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as run,
+        ):
+
+            def is_time() -> bool:
+                assert run.poll() is None, f"{name} ended before it could be cut off\n{log.read_text()[-3000:]}"
+                return bool(when())
+
+            try:
+                wait_until(is_time, 1800, f"the moment to cut {name} off")
+                self.machine.kill()
+            finally:
+                run.kill()
+        shutil.rmtree(self.home / ".ansible/cp", ignore_errors=True)  # SSH's connections to what is no more
+        self.machine.start()
+        self.is_back()
 
     def _playbook_command(self, name: str, words: Sequence[str]) -> list[str]:
         book = _playbook()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +21,13 @@ CONFIRM = ("-e", "recovery_file_is_kept_elsewhere=true")
 
 
 @pytest.fixture(scope="module")
-def backed(owner: Owner) -> Iterator[Owner]:
+def backed(owner: Owner) -> Owner:
     """The laptop with another disk, and a backup that is set up on it."""
     owner.machine.run(f"mkdir -p {DISK} /run/disk && mount -t tmpfs -o size=512m disk /run/disk && {PLUG_IN}")
-    before = dict(owner.settings)
     owner.settings |= {"backup_repository": TARGET, "backup_repository_mount": DISK, "backup_read_weeks": 1}
     printed = owner.playbook("--tags", "backup")
     assert changed(printed)["laptop"] > 0
-    yield owner
-    owner.settings.clear()
-    owner.settings |= before
-    assert changed(owner.playbook("--tags", "backup"))["laptop"] > 0
-    assert "none set up" in owner.nebula("backup", "status")
-    assert owner.machine.run("ls /etc/systemd/system | grep -c -e ^nebula-backup -e ^nebula-scrub", check=False) == "0"
-    owner.machine.run(f"umount {DISK} /run/disk; rm -f /etc/nebula/recovery-confirmed")
+    return owner
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +39,7 @@ def archive(backed: Owner, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_second_run_changes_nothing_and_looking_ahead_finds_nothing(backed: Owner) -> None:
     assert changed(backed.playbook("--tags", "backup"))["laptop"] == 0
     assert changed(backed.playbook("--tags", "backup", "--check", "--diff"))["laptop"] == 0
@@ -87,6 +80,7 @@ def test_repository_shows_no_plain_name(backed: Owner, archive: Path) -> None:
     assert backed.machine.run(f"stat -c %a {TARGET}") == "700"
 
 
+@pytest.mark.long
 def test_object_that_is_purged_meanwhile_stays_until_the_backup_has_ended(backed: Owner, tmp_path: Path) -> None:
     path = tmp_path / "gone.bin"
     path.write_bytes(random.Random(5).randbytes(1 << 20))
@@ -136,6 +130,7 @@ def test_target_that_is_gone_is_told_everywhere_and_everything_else_goes_on(back
     assert _status(backed)["state"] == "ok"
 
 
+@pytest.mark.long
 def test_verify_asks_until_the_recovery_file_is_kept_elsewhere_and_again_when_it_changed(backed: Owner) -> None:
     path = backed.left_folder / "recovery.yml"
     text = path.read_text()
@@ -151,6 +146,7 @@ def test_verify_asks_until_the_recovery_file_is_kept_elsewhere_and_again_when_it
     path.write_text(text)
 
 
+@pytest.mark.long
 def test_target_on_the_datas_own_file_system_is_complained_about(backed: Owner) -> None:
     same = {"backup_repository": "/var/backups/nebula", "backup_repository_mount": ""}
     try:
@@ -165,6 +161,7 @@ def test_target_on_the_datas_own_file_system_is_complained_about(backed: Owner) 
         backed.machine.run("rm -rf /var/backups/nebula")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -182,6 +179,15 @@ def test_settings_that_cannot_be_meant_change_nothing(backed: Owner, settings: d
     before = backed.machine.written()
     assert said in backed.stopped("--tags", "backup", "-e", json.dumps(settings))
     assert backed.machine.written() == before
+
+
+@pytest.mark.long
+def test_backup_that_is_wanted_no_more_is_taken_off(backed: Owner) -> None:
+    for setting in ("backup_repository", "backup_repository_mount"):
+        backed.settings.pop(setting)
+    assert changed(backed.playbook("--tags", "backup"))["laptop"] > 0
+    assert "none set up" in backed.nebula("backup", "status")
+    assert backed.machine.run("ls /etc/systemd/system | grep -c -e ^nebula-backup -e ^nebula-scrub", check=False) == "0"
 
 
 def _status(owner: Owner) -> dict[str, Any]:

@@ -81,6 +81,7 @@ def test_reboot_between_arming_and_confirming_leaves_the_machine_reachable(
     _nothing_is_kept(spare)
 
 
+@pytest.mark.long
 def test_controller_that_cannot_come_in_over_the_tailnet_takes_the_firewall_off(
     joined: Owner, spare: Machine, stranger: Computer
 ) -> None:
@@ -102,6 +103,7 @@ def test_run_that_comes_in_over_the_tailnet_keeps_the_firewall(
     assert not _answers(stranger, spare.address)
 
 
+@pytest.mark.long
 def test_change_that_nobody_confirms_goes_back_to_what_was_confirmed(
     joined: Owner, spare: Machine, stranger: Computer
 ) -> None:
@@ -112,6 +114,7 @@ def test_change_that_nobody_confirms_goes_back_to_what_was_confirmed(
     assert _answers(joined.member.computer, joined.address)
 
 
+@pytest.mark.long
 def test_ssh_is_open_to_the_local_network_where_the_inventory_says_so(
     joined: Owner, spare: Machine, stranger: Computer
 ) -> None:

@@ -9,7 +9,6 @@ import json
 import random
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -68,17 +67,15 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def clone(owner: Owner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+def clone(owner: Owner, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """The owner's clone, whose first push is live; the laptop can ask no package index."""
-    before = owner.machine.run("cat /etc/pip.conf", check=False)
     owner.machine.write("/etc/pip.conf", INDEX_IS_AWAY)
     made = Clone(owner, tmp_path_factory.mktemp("clone"))
     version = made.release()
     printed = made.push()
     assert f"Done: {_running(owner)} serves." in printed
     assert _version(owner) == version
-    yield made
-    owner.machine.write("/etc/pip.conf", f"{before}\n")
+    return made
 
 
 def test_push_is_live_and_refuses_nobody(clone: Clone, owner: Owner, tmp_path: Path) -> None:
@@ -133,7 +130,7 @@ def test_pusher_gets_no_shell_and_cannot_change_what_judges_pushes(clone: Clone,
         owner.machine.run(f"{as_git} mv /var/lib/nebula-git/nebula.git/hooks /var/lib/nebula-git/nebula.git/gone")
 
 
-@pytest.mark.parametrize("how", ["not ready", "not even started"])
+@pytest.mark.parametrize("how", ["not ready", pytest.param("not even started", marks=pytest.mark.long)])
 def test_release_that_does_not_serve_goes_by_itself_and_the_pusher_sees_why(
     clone: Clone, owner: Owner, how: str
 ) -> None:
@@ -196,6 +193,7 @@ def test_rollback_past_a_contracting_migration_is_refused(clone: Clone, owner: O
     assert (_running(owner), _version(owner)) == (before, version)
 
 
+@pytest.mark.long
 def test_encode_in_progress_goes_on_after_a_deploy(clone: Clone, owner: Owner, tmp_path: Path) -> None:
     film = tmp_path / "long.mkv"
     films.make(film, seconds=1500)
@@ -213,6 +211,7 @@ def test_encode_in_progress_goes_on_after_a_deploy(clone: Clone, owner: Owner, t
     assert _encoding(owner, film)["chunks_repeated"] <= 2  # at most what was in flight
 
 
+@pytest.mark.long
 def test_second_push_waits_for_the_first(clone: Clone, owner: Owner) -> None:
     clone.release()
     with clone.begin_push() as first:
@@ -230,6 +229,7 @@ def test_second_push_waits_for_the_first(clone: Clone, owner: Owner) -> None:
     assert kinds == [("deploy", "done")] * 2
 
 
+@pytest.mark.long
 def test_what_is_pushed_is_built_and_migrated_by_users_who_may_nothing_else(clone: Clone, owner: Owner) -> None:
     (clone.folder / "setup.py").write_text(
         "import os, setuptools\n"
@@ -249,12 +249,14 @@ def test_what_is_pushed_is_built_and_migrated_by_users_who_may_nothing_else(clon
     clone.commit("Without it")
 
 
+@pytest.mark.long
 def test_five_releases_are_kept(clone: Clone, owner: Owner) -> None:
     kept = owner.machine.run("ls /opt/nebula/releases").split()
     assert len(kept) == 5
     assert _running(owner) in kept
 
 
+@pytest.mark.long
 def test_push_while_the_disk_is_full_is_refused(clone: Clone, owner: Owner) -> None:
     before = _running(owner)
     room = "/opt/nebula/releases"
@@ -271,6 +273,7 @@ def test_push_while_the_disk_is_full_is_refused(clone: Clone, owner: Owner) -> N
     clone.undo()
 
 
+@pytest.mark.long
 def test_site_yml_never_goes_back_to_an_older_checkout(clone: Clone, owner: Owner) -> None:
     before, version = _running(owner), _version(owner)
     assert changed(owner.playbook("--tags", "nebula,api,worker,gitops"))["laptop"] == 0
@@ -286,6 +289,7 @@ def test_gateway_can_start_nothing_itself(clone: Clone, owner: Owner) -> None:
     assert owner.machine.run("systemctl is-active nebula-operations.path") == "active"
 
 
+@pytest.mark.long
 def test_deploy_yml_brings_the_machine_to_a_commit(clone: Clone, owner: Owner) -> None:
     version = clone.release()
     assert changed(clone.playbook("deploy.yml"))["laptop"] == 1
@@ -293,6 +297,7 @@ def test_deploy_yml_brings_the_machine_to_a_commit(clone: Clone, owner: Owner) -
     assert changed(clone.playbook("deploy.yml"))["laptop"] == 0
 
 
+@pytest.mark.long
 def test_deploy_that_a_power_cut_ended_goes_on_at_the_next_boot(clone: Clone, owner: Owner) -> None:
     version = clone.release()
     with clone.begin_push() as push:
@@ -309,6 +314,7 @@ def test_deploy_that_a_power_cut_ended_goes_on_at_the_next_boot(clone: Clone, ow
     assert states == ["done", "failed"]
 
 
+@pytest.mark.long
 def test_operator_goes_back_at_the_machine_where_the_gateway_is_down(clone: Clone, owner: Owner) -> None:
     before = _running(owner)
     owner.machine.run("systemctl stop nebula-api.service")

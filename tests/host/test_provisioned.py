@@ -35,6 +35,7 @@ def test_second_run_changes_nothing(owner: Owner) -> None:
     assert changed(owner.playbook()) == {"laptop": 0, "localhost": 0}
 
 
+@pytest.mark.long
 def test_looking_ahead_finds_nothing_to_change(owner: Owner) -> None:
     assert changed(owner.playbook("--check", "--diff"))["laptop"] == 0
 
@@ -57,6 +58,7 @@ def test_verify_says_in_plain_words_what_is_not_as_promised_and_only_looks(owner
     assert changed(owner.playbook(name="verify.yml")) == {"laptop": 0}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("role", ROLES)
 def test_role_runs_alone_by_its_tag(owner: Owner, role: str) -> None:
     printed = owner.playbook("--tags", role)
@@ -125,6 +127,7 @@ def test_runtime_reads_no_secret_of_another_and_changes_no_code(owner: Owner) ->
         assert owner.machine.run(f"cat /etc/nebula/secrets/{secret}") not in environ
 
 
+@pytest.mark.long
 def test_metrics_are_served_where_they_are_asked_for(owner: Owner) -> None:
     asked = "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8420/metrics"
     bearer = '-H "Authorization: Bearer $(cat /etc/nebula/secrets/metrics_token)"'

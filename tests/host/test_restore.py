@@ -21,14 +21,13 @@ from tests.host import page
 from tests.host.conftest import Administer, Boot
 from tests.host.machine import Machine
 from tests.host.shell import CommandFailed
-from tests.host.site import BIN, Owner
+from tests.host.site import BACK_S, BIN, Owner
 from tests.host.tailnet import TAG
 from tests.stores import wait_until
 
 DISK = "/mnt/backup"
 TARGET = f"{DISK}/nebula"
 PARTS = "find /var/lib/minio/drive/.minio.sys/multipart -name 'part.*' | head -n 1"
-BACK_S = 180
 SETTINGS = {"backup_repository": TARGET, "backup_same_disk_accepted": True}
 
 
@@ -49,10 +48,9 @@ class Was:
 
 
 @pytest.fixture(scope="module")
-def was(owner: Owner, film: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Was]:
+def was(owner: Owner, film: Path, tmp_path_factory: pytest.TempPathFactory) -> Was:
     """The laptop with a film, a second person, a link, half an upload, and a backup of all that."""
     folder = tmp_path_factory.mktemp("was")
-    before = dict(owner.settings)
     owner.settings |= SETTINGS
     owner.playbook("--tags", "backup")
     wait_until(lambda: owner.state(film.name) == "ready", 300, "the film")
@@ -61,7 +59,7 @@ def was(owner: Owner, film: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     link = owner.nebula("link", film.name, "--quality", "original").split()[0]
     owner.machine.run("systemctl start nebula-backup.service", timeout=900)
     shutil.copytree(owner.home, folder / "home", symlinks=True, ignore=shutil.ignore_patterns(".ansible"))
-    yield Was(
+    return Was(
         owner,
         folder / "home",
         {row["name"]: row["sha256"] for row in owner.rows("ls")},
@@ -69,10 +67,6 @@ def was(owner: Owner, film: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         link,
         folder / "large.bin",
     )
-    owner.settings.clear()
-    owner.settings |= before
-    owner.playbook("--tags", "backup")
-    owner.machine.run(f"rm -rf {TARGET}; nebula-server disable-account anna")
 
 
 @pytest.fixture(scope="module")
@@ -95,18 +89,12 @@ def successor(heir: Machine, administer: Administer) -> Owner:
 @pytest.fixture(scope="module")
 def restored(successor: Owner, was: Was) -> str:
     """The heir after a restore that a power cut ended while it brought the data, and that was run again: its words."""
-    key = {"TAILSCALE_AUTH_KEY": successor.mesh.key(TAG, reusable=False), "ANSIBLE_DISPLAY_OK_HOSTS": "no"}
+    key = {"TAILSCALE_AUTH_KEY": successor.mesh.key(TAG, reusable=False)}
     heir, words = successor.machine, _words(successor, was.recovery_file, at_first=True)
-    with successor.begin_playbook(*words, name="restore.yml", environ=key) as restore:
-        try:
-            wait_until(lambda: heir.run("ls /var/lib/minio/restoring", check=False).startswith("snap"), 2400, "data")
-            heir.kill()
-        finally:
-            restore.kill()
-    shutil.rmtree(successor.home / ".ansible/cp", ignore_errors=True)  # SSH's connections to what is no more
-    heir.start()
-    successor.knows_address()
-    wait_until(successor.pongs, BACK_S, "the gateway in the tailnet")
+    brings = "ls /var/lib/minio/restoring"
+    successor.cut_off(
+        *words, name="restore.yml", when=lambda: heir.run(brings, check=False).startswith("snap"), environ=key
+    )
     assert "It is restored half way" in successor.stopped(name="verify.yml")
     words = _words(successor, was.recovery_file, at_first=False)
     return " ".join(successor.playbook(*words, name="restore.yml").split())
@@ -131,6 +119,7 @@ def test_wrong_recovery_file_is_refused_and_nothing_is_changed(
     assert [path for path in heir.written() if path not in before and path.startswith(kept)] == []
 
 
+@pytest.mark.long
 def test_backup_of_a_newer_version_is_refused(successor: Owner, was: Was, heir: Machine) -> None:
     """Its manifest says which schema it has."""
     restic = f"RESTIC_REPOSITORY={TARGET} RESTIC_PASSWORD={_password(was)} restic --no-cache"
@@ -177,6 +166,7 @@ def test_restored_machine_is_as_promised_and_backs_itself_up_beside_the_old_back
     assert "heir is as promised" in successor.playbook(name="verify.yml")
 
 
+@pytest.mark.long
 def test_bigger_disk_takes_over_as_the_page_says(successor: Owner, was: Was, restored: str) -> None:
     _, _, stop, copy, start = page.commands("I move to a bigger machine")
     machine = successor.machine
