@@ -39,8 +39,8 @@ def server(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> Recording:
     return recording
 
 
-def _shows(server: Recording, backup: dict[str, Any] | None) -> None:
-    server.answers[f"GET {V1}/status"] = {"version": "9", "backup": backup}
+def _shows(server: Recording, backup: dict[str, Any] | None, *, release: str | None = "0123abc") -> None:
+    server.answers[f"GET {V1}/status"] = {"version": "9", "backup": backup, "release": release}
 
 
 def _ends(server: Recording, **how: Any) -> None:
@@ -71,6 +71,11 @@ def test_status_without_a_backup_says_how_to_set_one_up_and_is_no_failure(cli: C
     assert ran.code == 0
     assert "none set up" in ran.out
     assert "backup_repository" in ran.err
+
+
+def test_status_on_a_server_that_site_yml_did_not_install_says_what_to_copy(cli: Cli, server: Recording) -> None:
+    _shows(server, NONE, release=None)
+    assert "copy its data directory" in cli("backup", "status").err
 
 
 def test_status_as_json_is_the_apis_object(cli: Cli, server: Recording) -> None:

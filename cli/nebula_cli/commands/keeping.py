@@ -11,6 +11,7 @@ from nebula_cli.words import command
 
 WAITED_S = 24 * 3600  # the first one, of a full disk
 HOW = "Name a target in backup_repository, and run playbooks/site.yml --tags backup (docs/provisioning.md)"
+HOW_BY_HAND = "site.yml did not install this server: stop it, and copy its data directory (docs/operating.md)"
 
 
 @command
@@ -45,20 +46,21 @@ def line(found: dict[str, Any]) -> str:
 
 
 def _status(api: SignedIn, json: bool) -> None:
-    found = _found(api)
+    now = api.get("/status")
+    found = _of(now)
     if json:
         output.print_json(found)
         return
     if found.get("state") == "none":
         output.data(f"{'backup:':<12} none set up: what this machine stores is lost with its disk")
-        output.say(HOW)
+        output.say(HOW if now.get("release") else HOW_BY_HAND)
         return
     for title, value in _facts(found):
         output.data(f"{title + ':':<12} {value}")
 
 
-def _found(api: SignedIn) -> dict[str, Any]:
-    found = api.get("/status").get("backup")
+def _of(status: dict[str, Any]) -> dict[str, Any]:
+    found = status.get("backup")
     if not isinstance(found, dict):
         raise CliError("The backup is the owner's matter", "Sign in as the owner: nebula login")
     return found
