@@ -37,6 +37,7 @@ from nebula.media.checks import VerifiedChunk
 from nebula.media.verify import VerifiedFilm, VerifiedSound
 from nebula.worker.work import Worker
 
+CLIP = os.environ.get("BENCH_CLIP", "")  # footage, shown over and over; "" is moving shapes with a grain
 SECONDS = int(os.environ.get("BENCH_SECONDS", "240"))
 SIZE = os.environ.get("BENCH_SIZE", "1280x720")
 CHUNK_S = float(os.environ.get("BENCH_CHUNK_S", LEAST_S))
@@ -113,7 +114,11 @@ def main() -> None:
         line = Line(folder)
         rounds = [_round(source, folder / "bare.mp4", line) for _ in range(ROUNDS)]
         load = os.getloadavg()[0]
-        print(f"{SECONDS} s of {SIZE} HEVC, {os.cpu_count()} cores, load {load:.1f}, medians of {ROUNDS} rounds")
+        shown = Path(CLIP).name or "moving shapes"
+        print(
+            f"{SECONDS} s of {SIZE} HEVC ({shown}) in chunks of {CHUNK_S:g} s, {os.cpu_count()} cores, load {load:.1f},"
+            f" medians of {ROUNDS} rounds"
+        )
         _print("film line, nothing verified / bare ffmpeg", rounds, lambda one: one.unverified)
         _print("film line / bare ffmpeg", rounds, lambda one: one.verified)
         _compare(Path(source), folder / "bare.mp4", line.film)
@@ -124,9 +129,11 @@ def _source(folder: Path) -> str:
     """Make a film that must be encoded: HEVC with B-frames and open GOPs, surround sound."""
     path = folder / "source.mkv"
     # Moving shapes with a grain, as film has it: neither noise alone nor flat colours, and below the rung's bit rate.
-    picture = f"testsrc2=s={SIZE}:r=24:d={SECONDS},noise=alls=5:allf=t"
-    argv = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", picture]
-    argv += ["-f", "lavfi", "-i", f"anoisesrc=r=48000:a=0.1:d={SECONDS}"]
+    shapes = ["-f", "lavfi", "-i", f"testsrc2=s={SIZE}:r=24:d={SECONDS},noise=alls=5:allf=t"]
+    footage = ["-stream_loop", "-1", "-t", str(SECONDS), "-i", CLIP]
+    argv = ["ffmpeg", "-v", "error", *(footage if CLIP else shapes)]
+    argv += ["-f", "lavfi", "-i", f"anoisesrc=r=48000:a=0.1:d={SECONDS}", "-map", "0:v", "-map", "1:a"]
+    argv += ["-s", SIZE]
     argv += ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=96:bframes=3:open-gop=1"]
     subprocess.run([*argv, "-c:a", "ac3", "-ac", "6", str(path)], check=True, stdin=subprocess.DEVNULL)
     return str(path)
