@@ -198,6 +198,7 @@ class MinIO(Store):
             "MINIO_ROOT_USER": self.access_key,
             "MINIO_ROOT_PASSWORD": self.secret_key,
             "MINIO_API_STALE_UPLOADS_EXPIRY": "8760h",
+            "MINIO_API_DELETE_CLEANUP_INTERVAL": "30s",
             "MINIO_BROWSER": "off",
             "MINIO_UPDATE": "off",  # it would ask a host outside
         }
