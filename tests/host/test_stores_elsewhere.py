@@ -42,7 +42,7 @@ def attic(owner: Owner, household: Lan, tmp_path: Path) -> Attic:
 
 
 def test_queue_elsewhere_is_used_and_the_laptops_own_is_left_alone(owner: Owner, attic: Attic, tmp_path: Path) -> None:
-    owner.machine.run("systemctl stop redis-server.service")
+    owner.machine.run("systemctl mask --quiet --runtime --now redis-server.service")  # the gateway would start it
     assert changed(owner.playbook("--tags", "redis,nebula", "-e", attic.inventory))["laptop"] > 0
     assert owner.machine.run("systemctl is-active redis-server.service", check=False) == "inactive"
     wait_until(lambda: owner.services().get("queue"), 120, "the queue in the attic")
@@ -55,5 +55,6 @@ def test_queue_elsewhere_is_used_and_the_laptops_own_is_left_alone(owner: Owner,
     assert owner.machine.address in callers
     assert changed(owner.playbook("--tags", "redis,nebula", "-e", attic.inventory))["laptop"] == 0
     assert changed(owner.playbook("-e", attic.inventory, name="verify.yml")) == {"laptop": 0}
+    owner.machine.run("systemctl unmask --quiet --runtime redis-server.service")
     assert changed(owner.playbook("--tags", "redis,nebula"))["laptop"] > 0
     wait_until(owner.is_ready, 120, "the gateway with the laptop's own queue")
