@@ -41,6 +41,7 @@ def attic(owner: Owner, household: Lan, tmp_path: Path) -> Attic:
     return attic
 
 
+@pytest.mark.long
 def test_queue_elsewhere_is_used_and_the_laptops_own_is_left_alone(owner: Owner, attic: Attic, tmp_path: Path) -> None:
     owner.machine.run("systemctl mask --quiet --runtime --now redis-server.service")  # the gateway would start it
     assert changed(owner.playbook("--tags", "redis,nebula", "-e", attic.inventory))["laptop"] > 0
