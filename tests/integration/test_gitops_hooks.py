@@ -34,7 +34,7 @@ except Stop as stop:
 WRONG: dict[str, tuple[dict[str, str | bytes | None], str]] = {
     "syntax of the server": ({"src/nebula/a.py": "def f(:\n"}, "src/nebula/a.py, line 1: invalid syntax. Correct it"),
     "syntax of the client": ({"cli/nebula_cli/a.py": "return 1\n"}, "cli/nebula_cli/a.py, line 1: 'return' outside"),
-    "null bytes": ({"src/nebula/a.py": b"a = 1\0\n"}, "src/nebula/a.py: source code string cannot contain null bytes"),
+    "null bytes": ({"src/nebula/a.py": b"a = 1\0\n"}, "source code string cannot contain null bytes"),
     "not UTF-8": ({"src/nebula/a.py": b"a = '\xff'\n"}, "src/nebula/a.py is not UTF-8"),
     "nested without end": ({"src/nebula/a.py": "(" * 5000}, "src/nebula/a.py"),
     "no lock": ({"requirements.lock": None}, "The commit has no requirements.lock"),
