@@ -36,6 +36,14 @@ ansible_ssh_common_args={ssh_options}
 RECAP = re.compile(r"^(\S+)\s+: ok=\d+ +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.M)
 BACK_S = 180
 READY = "curl -s -m 10 --unix-socket /run/nebula/api.sock http://localhost/readyz"
+LOOK_ROUND = (
+    "uptime",
+    "systemctl list-units --failed --plain --no-legend; systemctl list-jobs --no-pager",
+    "ss -lnt",
+    "ip -brief address",
+    "tailscale status",
+    "journalctl --no-pager -u tailscaled -u nebula-api.socket -u nebula-api -n 80",
+)
 AS_WORKER = "/usr/local/lib/nebula/as-worker"  # runs a command in the encode worker's sandbox
 BIN = Path(sys.executable).parent
 
@@ -104,7 +112,15 @@ class Owner:
     def is_back(self) -> None:
         """Wait until the booted machine serves in the tailnet."""
         self.knows_address()
-        wait_until(self.pongs, BACK_S, f"the gateway of {self.machine.name} in the tailnet")
+        try:
+            wait_until(self.pongs, BACK_S, f"the gateway of {self.machine.name} in the tailnet")
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self._seen()}") from None
+
+    def _seen(self) -> str:
+        """What both ends say of the way between them, for a failed test's message."""
+        there = [f"$ {line}\n{self.machine.run(line, check=False)}" for line in LOOK_ROUND]
+        return "\n".join([*there, "$ visitor: tailscale status", self.member.status()])
 
     @property
     def _kept_home(self) -> Path:

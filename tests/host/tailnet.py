@@ -84,6 +84,7 @@ class Member:
     def __init__(self, tailnet: Tailnet, computer: Computer) -> None:
         self.tailnet, self.computer = tailnet, computer
         self._socket = tailnet.folder / f"{computer.name}.sock"
+        self._log = tailnet.folder / f"{computer.name}.log"
         state = tailnet.folder / computer.name
         state.mkdir()
         places: list[str | Path] = [
@@ -96,9 +97,8 @@ class Member:
             "--port",
             "41641",
         ]
-        log = tailnet.folder / f"{computer.name}.log"
-        computer.start([tailnet.programs / "tailscaled", "--no-logs-no-support", *places], log, ENVIRONMENT)
-        wait_until(self._socket.exists, 30, f"tailscaled of {computer.name} ({log})")
+        computer.start([tailnet.programs / "tailscaled", "--no-logs-no-support", *places], self._log, ENVIRONMENT)
+        wait_until(self._socket.exists, 30, f"tailscaled of {computer.name} ({self._log})")
         self.join()
 
     @property
@@ -120,6 +120,10 @@ class Member:
             return "pong" in self.tailscale("ping", "--c=1", "--timeout=5s", "--until-direct=false", node)
         except CommandFailed:
             return False
+
+    def status(self) -> str:
+        """Return what it knows of the others, and the end of its log, for a failed test's message."""
+        return f"{self.tailscale('status')}\n{self._log.read_text(errors='replace')[-8000:]}"
 
     def tailscale(self, *words: str, stdin: str = "", timeout: float = 60) -> str:
         """Run the command `tailscale` on that computer."""
