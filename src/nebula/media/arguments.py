@@ -146,14 +146,23 @@ def _script_input(script: Path) -> list[str]:
     ]
 
 
-def decode(target: Path, *, seconds: float | None = None, is_strict: bool = False, ffmpeg: str = "ffmpeg") -> list[str]:
+def decode(
+    target: Path,
+    *,
+    seconds: float | None = None,
+    is_strict: bool = False,
+    threads: int = 0,
+    ffmpeg: str = "ffmpeg",
+) -> list[str]:
     """Return the command that decodes a film's picture, all of it or its first seconds, to nowhere.
 
-    A broken picture is shown as well as it goes, and counts; with `is_strict` it ends the run badly.
+    A broken picture is shown as well as it goes, and counts; with `is_strict` it ends the run badly. `threads` is as
+    for `film`.
     """
     length = [] if seconds is None else ["-t", f"{seconds:g}"]
     return [
         *(ffmpeg, *QUIET, "-progress", "pipe:1"),
+        *("-threads", str(threads)),
         *(["-xerror", "-err_detect", "explode"] if is_strict else []),
         *PIXEL_BOUND,
         # Nobody looks at them: to smooth the edges of blocks finds no error and is a sixth of the work.
