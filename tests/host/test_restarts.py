@@ -20,6 +20,9 @@ STORES = {"database": "postgresql@{version}-main", "queue": "redis-server", "obj
 NEEDED = {"database", "objects"}
 POSTGRESQL = {"12": "15", "13": "17"}
 BACK_S = 90
+# It says when the network is there, which on a laptop without a cable, away from its Wi-Fi, takes two minutes.
+NETWORK_WAIT = "systemd-networkd-wait-online.service"
+NEVER = "[Service]\nExecStart=\nExecStart=sleep infinity\nTimeoutStartSec=infinity\n"
 # What the object store holds of uploads that are under way.
 PARTS = "find /var/lib/minio/drive/.minio.sys/multipart -name 'part.*' | head -n 1"
 
@@ -103,6 +106,16 @@ def test_everything_is_there_after_a_reboot(owner: Owner, film: Path, tmp_path: 
     again.write_bytes(film.read_bytes() + b"\0" * 64)  # other bytes: a film to make
     owner.nebula("upload", str(again))
     wait_until(lambda: owner.state(again.name) == "ready", 180, "a film made after the reboot")
+
+
+def test_boot_without_a_network_does_not_wait_for_one(owner: Owner) -> None:
+    owner.machine.write(f"/etc/systemd/system/{NETWORK_WAIT}.d/never.conf", NEVER)
+    owner.machine.reboot()
+    wait_until(lambda: owner.is_ready(), BACK_S, "readiness")
+    # Who does ask for the network waits for it still.
+    owner.machine.run("systemctl start --no-block network-online.target")
+    asked = f"systemctl show --value --property=ActiveState {NETWORK_WAIT}"
+    wait_until(lambda: owner.machine.run(asked) == "activating", BACK_S, "a network that does not come")
 
 
 def _main_process(owner: Owner, unit: str) -> str:

@@ -138,6 +138,12 @@ def test_stores_are_waited_for_and_not_required(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*NEBULA, "minio"])
+def test_service_does_not_wait_for_a_network(name: str) -> None:
+    unit = service(name)
+    assert "network-online.target" not in " ".join([*unit["After"], *unit["Wants"], *unit["Requires"]]).split()
+
+
+@pytest.mark.parametrize("name", [*NEBULA, "minio"])
 def test_service_is_started_again_however_often_it_dies(name: str) -> None:
     found = service(name)
     assert (found["Restart"], found["StartLimitIntervalSec"]) == (["always"], ["0"])
