@@ -94,6 +94,7 @@ def test_gateway_that_starts_without_a_store_says_so_and_goes_on_when_it_is_back
 
 
 def test_everything_is_there_after_a_reboot(owner: Owner, film: Path, tmp_path: Path) -> None:
+    wait_until(lambda: owner.state(film.name) == "ready", 180, "the film")
     owner.machine.reboot()
     wait_until(owner.pongs, BACK_S, "the gateway in the tailnet")
     wait_until(lambda: owner.is_ready(), BACK_S, "readiness")
