@@ -9,10 +9,11 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-# The files whose machine is a provisioned laptop, which takes minutes to make: one for each of these groups.
+# The files whose machine is a provisioned laptop, which takes minutes to make: one for each of these groups, which take
+# about as long as one another.
 LAPTOPS = {
-    "laptop": ("door", "gitops", "operations_page", "power_on_machine", "provisioned", "restarts"),
-    "laptop with a backup": ("add_worker", "backup", "restore", "rotation", "stores_elsewhere"),
+    "one laptop": ("door", "gitops", "operations_page", "power_on_machine", "provisioned", "restarts", "rotation"),
+    "another laptop": ("add_worker", "backup", "restore", "stores_elsewhere"),
 }
 LAPTOP_OF = {f"tests/host/test_{name}.py": laptop for laptop, names in LAPTOPS.items() for name in names}
 

@@ -10,7 +10,8 @@ from tests.static.source import ROOT
 
 def test_files_of_a_laptop_are_shared_out_as_one_and_others_by_themselves() -> None:
     split = object.__new__(ByFile)._split_scope
-    assert split("tests/host/test_door.py::test_a[12]") == split("tests/host/test_restarts.py::test_b[12]") == "laptop"
+    assert split("tests/host/test_door.py::test_a[12]") == "one laptop"
+    assert split("tests/host/test_restarts.py::test_b[12]") == "one laptop"
     assert split("tests/host/test_bed.py::test_c[12]") == "tests/host/test_bed.py"
 
 
