@@ -107,14 +107,7 @@ class Owner:
         shutil.copytree(self._kept_home, self.home)
         self.settings = dict(self._kept_settings)
         self.machine.start()
-        try:
-            self.is_back()
-        except AssertionError as late:
-            # The bed may fail once where nothing is tested yet; boots that are tested have no second chance.
-            print(late)
-            self.machine.stop()
-            self.machine.start()
-            self.is_back()
+        self.is_back()
 
     def is_back(self) -> None:
         """Wait until the booted machine serves in the tailnet."""

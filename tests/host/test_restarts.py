@@ -23,6 +23,11 @@ BACK_S = 90
 # It says when the network is there, which on a laptop without a cable, away from its Wi-Fi, takes two minutes.
 NETWORK_WAIT = "systemd-networkd-wait-online.service"
 NEVER = "[Service]\nExecStart=\nExecStart=sleep infinity\nTimeoutStartSec=infinity\n"
+# What `tailscale status --json` says of a daemon that missed the network's coming up.
+ASLEEP = """#!/bin/sh
+echo '{ "BackendState": "NoState" }'
+"""
+AS_IF_ASLEEP = "[Service]\nEnvironment=PATH=/opt/asleep:/usr/bin:/bin\n"
 # What the object store holds of uploads that are under way.
 PARTS = "find /var/lib/minio/drive/.minio.sys/multipart -name 'part.*' | head -n 1"
 
@@ -117,6 +122,18 @@ def test_boot_without_a_network_does_not_wait_for_one(owner: Owner) -> None:
     owner.machine.run("systemctl start --no-block network-online.target")
     asked = f"systemctl show --value --property=ActiveState {NETWORK_WAIT}"
     wait_until(lambda: owner.machine.run(asked) == "activating", BACK_S, "a network that does not come")
+
+
+def test_tailscaled_that_missed_the_network_is_started_again_once(owner: Owner) -> None:
+    owner.machine.write("/opt/asleep/tailscale", ASLEEP, 0o755)
+    owner.machine.write("/etc/systemd/system/nebula-tailnet.service.d/asleep.conf", AS_IF_ASLEEP)
+    owner.machine.run("systemctl daemon-reload && systemctl restart tailscaled.service")
+    first = _main_process(owner, "tailscaled")
+    wait_until(lambda: _main_process(owner, "tailscaled") not in (first, "0"), BACK_S, "another tailscaled")
+    second = _main_process(owner, "tailscaled")
+    owner.machine.run("systemctl start nebula-tailnet.service")
+    assert _main_process(owner, "tailscaled") == second
+    wait_until(owner.pongs, BACK_S, "the gateway in the tailnet")
 
 
 def _main_process(owner: Owner, unit: str) -> str:
