@@ -29,6 +29,7 @@ BUDGETS = {
     "nebula-store@": 1.2,
     "nebula-backup": 2.3,
     "nebula-scrub": 2.1,
+    "nebula-tailnet": 1.9,
 }
 NEBULA = ["nebula-api", "nebula-quick", "nebula-worker"]
 STORES = ["postgresql.service", "redis-server.service", "minio.service"]
