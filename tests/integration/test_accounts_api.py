@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from falcon import testing
 
-from nebula.api.schemas import SCHEMAS
+from nebula.api.objects import SCHEMAS
 from tests.people import PASSWORD, People
 
 AUTH = "/api/v1/auth"

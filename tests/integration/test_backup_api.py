@@ -11,7 +11,7 @@ import pytest
 from nebula import command
 from nebula.api.gates import Gates
 from nebula.api.metrics import exposition
-from nebula.api.schemas import SCHEMAS
+from nebula.api.objects import SCHEMAS
 from nebula.config import Settings
 from nebula.messages import Messages
 from nebula.services.backups import Backups

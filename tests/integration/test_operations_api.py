@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nebula import command
-from nebula.api.schemas import SCHEMAS
+from nebula.api.objects import SCHEMAS
 from nebula.config import Settings
 from nebula.db import nodes, operations
 from nebula.db.database import Database

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nebula.api.schemas import SCHEMAS
+from nebula.api.objects import SCHEMAS
 from nebula.db import nodes, power
 from nebula.domain import limits
 from nebula.domain.throttle import Decision, PowerReading, Throttle

@@ -10,12 +10,29 @@ from typing import Any
 import falcon
 
 import nebula
-from nebula.api.schemas import FLAG, ID, SCHEMAS, TEXT, WHOLE, Schema, closed, enum, listing, ref, some
+from nebula.api.objects import (
+    FILE,
+    JOB,
+    LINK,
+    NODE,
+    OPERATION,
+    PING,
+    POWER,
+    READINESS,
+    SCHEMAS,
+    SESSION,
+    STATUS,
+    TOKENS,
+    WHOAMI,
+)
+from nebula.api.shapes import BOOLEAN, ID, INTEGER, TEXT, Schema, Shape, Type, array, closed, enum, maybe, some
 from nebula.domain import states
 from nebula.domain.listing import MAX_PAGE_SIZE, PAGE_SIZE
 
 V1 = "/api/v1"
-BYTES: Schema = {"type": "string", "format": "binary"}
+BYTES = Type({"type": "string", "format": "binary"})
+PROBLEM: Schema = {"$ref": "#/components/schemas/Problem"}
+ANY_OBJECT = Type({"type": "object"})
 
 
 @dataclass(frozen=True)
@@ -25,22 +42,31 @@ class Operation:
     method: str
     path: str
     summary: str
-    answers: dict[int, Schema | None]
+    answers: dict[int, Type | None]
     body: Schema | None = None
     body_type: str = falcon.MEDIA_JSON
     answer_type: str = falcon.MEDIA_JSON
-    query: dict[str, Schema] = field(default_factory=dict)
-    headers: dict[str, Schema] = field(default_factory=dict)
+    query: dict[str, Type] = field(default_factory=dict)
+    headers: dict[str, Type] = field(default_factory=dict)
     public: bool = False
 
 
-PAGED: dict[str, Schema] = {
+def _one_of(*values: str) -> Type:
+    return Type({"type": "string", "enum": list(values)})
+
+
+def listing(shape: Shape[Any]) -> Type:
+    """Return a page of a listing of `shape`."""
+    return Type(closed(items=array(shape.reference), next_cursor=maybe(TEXT)))
+
+
+PAGED = {
     "cursor": TEXT,
-    "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE},
+    "limit": Type({"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE}),
 }
-TUS: dict[str, Schema] = {"Tus-Resumable": {"type": "string", "enum": ["1.0.0"]}}
+TUS = {"Tus-Resumable": _one_of("1.0.0")}
 CREDENTIALS = closed(username=TEXT, password=TEXT)
-CONTENT: dict[int, Schema | None] = {200: BYTES, 206: BYTES, 304: None}
+CONTENT: dict[int, Type | None] = {200: BYTES, 206: BYTES, 304: None}
 
 
 def _content(path: str, summary: str, *, public: bool = False) -> list[Operation]:
@@ -49,17 +75,17 @@ def _content(path: str, summary: str, *, public: bool = False) -> list[Operation
 
 
 OPERATIONS: list[Operation] = [
-    Operation("get", "/ping", "Whether the gateway answers", {200: ref("Ping")}, public=True),
-    Operation("get", "/healthz", "The same, for probes", {200: ref("Ping")}, public=True),
-    Operation("get", "/readyz", "Each dependency", {200: ref("Readiness"), 503: ref("Readiness")}, public=True),
+    Operation("get", "/ping", "Whether the gateway answers", {200: PING.reference}, public=True),
+    Operation("get", "/healthz", "The same, for probes", {200: PING.reference}, public=True),
+    Operation("get", "/readyz", "Each dependency", {200: READINESS.reference, 503: READINESS.reference}, public=True),
     Operation("get", "/metrics", "Prometheus text", {200: TEXT}, answer_type="text/plain", public=True),
-    Operation("get", "/openapi.json", "This description", {200: {"type": "object"}}, public=True),
-    Operation("post", f"{V1}/auth/login", "Sign in", {200: ref("Tokens")}, body=CREDENTIALS, public=True),
+    Operation("get", "/openapi.json", "This description", {200: ANY_OBJECT}, public=True),
+    Operation("post", f"{V1}/auth/login", "Sign in", {200: TOKENS.reference}, body=CREDENTIALS, public=True),
     Operation(
         "post",
         f"{V1}/auth/refresh",
         "Spend a refresh token for new tokens",
-        {200: ref("Tokens")},
+        {200: TOKENS.reference},
         body=closed(refresh_token=TEXT),
         public=True,
     ),
@@ -71,32 +97,32 @@ OPERATIONS: list[Operation] = [
         {204: None},
         body=closed(old_password=TEXT, new_password=TEXT),
     ),
-    Operation("get", f"{V1}/auth/whoami", "The account and session that ask", {200: ref("Whoami")}),
-    Operation("get", f"{V1}/auth/sessions", "Signed-in devices", {200: listing("Session")}),
+    Operation("get", f"{V1}/auth/whoami", "The account and session that ask", {200: WHOAMI.reference}),
+    Operation("get", f"{V1}/auth/sessions", "Signed-in devices", {200: listing(SESSION)}),
     Operation("delete", f"{V1}/auth/sessions/{{session_id}}", "Sign a device out", {204: None}),
     Operation(
         "get",
         f"{V1}/files",
         "Files, the newest first",
-        {200: listing("File"), 304: None},
-        query={"q": TEXT, "sha256": TEXT, "state": enum(states.FileState), "trashed": FLAG, **PAGED},
+        {200: listing(FILE), 304: None},
+        query={"q": TEXT, "sha256": TEXT, "state": enum(states.FileState), "trashed": BOOLEAN, **PAGED},
     ),
-    Operation("get", f"{V1}/files/{{file_id}}", "One file", {200: ref("File"), 304: None}),
+    Operation("get", f"{V1}/files/{{file_id}}", "One file", {200: FILE.reference, 304: None}),
     Operation(
         "patch",
         f"{V1}/files/{{file_id}}",
         "Rename a file or change who sees it",
-        {200: ref("File")},
+        {200: FILE.reference},
         body=some(name=TEXT, visibility=enum(states.Visibility)),
     ),
     Operation("delete", f"{V1}/files/{{file_id}}", "To the trash; from there, for good", {204: None}),
-    Operation("post", f"{V1}/files/{{file_id}}/restore", "Out of the trash", {200: ref("File")}),
+    Operation("post", f"{V1}/files/{{file_id}}/restore", "Out of the trash", {200: FILE.reference}),
     Operation(
         "put",
         f"{V1}/files/by-name/{{name}}",
         "Store a file in one request",
-        {200: ref("File"), 201: ref("File")},
-        body=BYTES,
+        {200: FILE.reference, 201: FILE.reference},
+        body=BYTES.schema,
         body_type="application/octet-stream",
         query={"visibility": enum(states.Visibility)},
         headers={"Repr-Digest": TEXT, "If-None-Match": TEXT},
@@ -110,7 +136,7 @@ OPERATIONS: list[Operation] = [
             f"{V1}/files/{{file_id}}/stream",
             "The best representation, by redirect",
             {307: None},
-            query={"for": {"type": "string", "enum": ["web", "any"]}},
+            query={"for": _one_of("web", "any")},
         )
         for method in ("get", "head")
     ],
@@ -118,10 +144,10 @@ OPERATIONS: list[Operation] = [
         "post",
         f"{V1}/files/{{file_id}}/links",
         "An opaque URL for any player",
-        {201: ref("Link")},
-        body=some(expires_s=WHOLE, quality=TEXT, subtitles_id=ID),
+        {201: LINK.reference},
+        body=some(expires_s=INTEGER, quality=TEXT, subtitles_id=ID),
     ),
-    Operation("get", f"{V1}/links", "Links that are alive", {200: listing("Link"), 304: None}),
+    Operation("get", f"{V1}/links", "Links that are alive", {200: listing(LINK), 304: None}),
     Operation("delete", f"{V1}/links/{{link_id}}", "Revoke a link", {204: None}),
     *_content("/s/{token}", "What a link opens", public=True),
     *_content("/s/{token}/{name}", "The same, with a name for players", public=True),
@@ -131,7 +157,7 @@ OPERATIONS: list[Operation] = [
         f"{V1}/uploads",
         "Begin a tus upload",
         {201: None},
-        headers=TUS | {"Upload-Length": WHOLE, "Upload-Metadata": TEXT},
+        headers=TUS | {"Upload-Length": INTEGER, "Upload-Metadata": TEXT},
     ),
     Operation("options", f"{V1}/uploads/{{upload_id}}", "The same", {204: None}),
     Operation(
@@ -139,7 +165,7 @@ OPERATIONS: list[Operation] = [
         f"{V1}/uploads/{{upload_id}}",
         "HEAD, PATCH or DELETE, for clients that cannot send those",
         {200: None, 204: None},
-        headers=TUS | {"X-HTTP-Method-Override": {"type": "string", "enum": ["HEAD", "PATCH", "DELETE"]}},
+        headers=TUS | {"X-HTTP-Method-Override": _one_of("HEAD", "PATCH", "DELETE")},
     ),
     Operation("head", f"{V1}/uploads/{{upload_id}}", "How far a tus upload is", {200: None}, headers=TUS),
     Operation(
@@ -147,37 +173,37 @@ OPERATIONS: list[Operation] = [
         f"{V1}/uploads/{{upload_id}}",
         "Append bytes",
         {204: None},
-        body=BYTES,
+        body=BYTES.schema,
         body_type="application/offset+octet-stream",
-        headers=TUS | {"Upload-Offset": WHOLE, "Upload-Checksum": TEXT},
+        headers=TUS | {"Upload-Offset": INTEGER, "Upload-Checksum": TEXT},
     ),
     Operation("delete", f"{V1}/uploads/{{upload_id}}", "Give an upload up", {204: None}, headers=TUS),
     Operation(
         "get",
         f"{V1}/jobs",
         "Jobs, the newest first",
-        {200: listing("Job"), 304: None},
-        query={"state": enum(states.JobState), "live": FLAG, **PAGED},
+        {200: listing(JOB), 304: None},
+        query={"state": enum(states.JobState), "live": BOOLEAN, **PAGED},
     ),
-    Operation("get", f"{V1}/jobs/{{job_id}}", "One job", {200: ref("Job"), 304: None}),
-    Operation("post", f"{V1}/jobs/{{job_id}}/retry", "Start an ended job anew", {200: ref("Job")}),
-    Operation("post", f"{V1}/jobs/{{job_id}}/cancel", "Stop a job", {200: ref("Job")}),
-    Operation("get", f"{V1}/status", "Services, disk, queue", {200: ref("Status")}),
-    Operation("get", f"{V1}/nodes", "Worker nodes (owner)", {200: listing("Node"), 304: None}),
+    Operation("get", f"{V1}/jobs/{{job_id}}", "One job", {200: JOB.reference, 304: None}),
+    Operation("post", f"{V1}/jobs/{{job_id}}/retry", "Start an ended job anew", {200: JOB.reference}),
+    Operation("post", f"{V1}/jobs/{{job_id}}/cancel", "Stop a job", {200: JOB.reference}),
+    Operation("get", f"{V1}/status", "Services, disk, queue", {200: STATUS.reference}),
+    Operation("get", f"{V1}/nodes", "Worker nodes (owner)", {200: listing(NODE), 304: None}),
     Operation(
-        "get", f"{V1}/power", "Power of each node, what its encoder may do, why", {200: listing("Power"), 304: None}
+        "get", f"{V1}/power", "Power of each node, what its encoder may do, why", {200: listing(POWER), 304: None}
     ),
     Operation(
         "get",
         f"{V1}/operations",
         "Backups, rollbacks and deploys, the newest first (owner)",
-        {200: listing("Operation"), 304: None},
+        {200: listing(OPERATION), 304: None},
     ),
     Operation(
         "post",
         f"{V1}/operations",
         "Ask the machine for a backup or a rollback (owner)",
-        {202: ref("Operation")},
+        {202: OPERATION.reference},
         body=closed(kind=enum(states.OperationKind)),
     ),
 ]
@@ -225,12 +251,12 @@ def _operation_json(operation: Operation) -> dict[str, Any]:
         "operationId": f"{operation.method}_{words}",
         "summary": operation.summary,
         "parameters": [
-            *[_parameter("path", name, _path_schema(name)) for name in re.findall(r"{(\w+)}", operation.path)],
-            *[_parameter("query", name, schema) for name, schema in operation.query.items()],
-            *[_parameter("header", name, schema) for name, schema in operation.headers.items()],
+            *[_parameter("path", name, _path_type(name)) for name in re.findall(r"{(\w+)}", operation.path)],
+            *[_parameter("query", name, kind) for name, kind in operation.query.items()],
+            *[_parameter("header", name, kind) for name, kind in operation.headers.items()],
         ],
         "responses": {
-            **{str(status): _answer(operation, schema) for status, schema in operation.answers.items()},
+            **{str(status): _answer(operation, kind) for status, kind in operation.answers.items()},
             "default": _problem(operation),
         },
     }
@@ -241,21 +267,24 @@ def _operation_json(operation: Operation) -> dict[str, Any]:
     return shown
 
 
-def _parameter(place: str, name: str, schema: Schema) -> dict[str, Any]:
-    return {"in": place, "name": name, "required": place == "path" or name == "Tus-Resumable", "schema": schema}
+def _parameter(place: str, name: str, kind: Type) -> dict[str, Any]:
+    return {"in": place, "name": name, "required": place == "path" or name == "Tus-Resumable", "schema": kind.schema}
 
 
-def _path_schema(name: str) -> Schema:
+def _path_type(name: str) -> Type:
     return TEXT if name in {"name", "token"} else ID
 
 
-def _answer(operation: Operation, schema: Schema | None) -> dict[str, Any]:
-    if schema is None or operation.method == "head":
+def _answer(operation: Operation, kind: Type | None) -> dict[str, Any]:
+    if kind is None or operation.method == "head":
         return {"description": "No body"}
-    return {"description": operation.summary, "content": {operation.answer_type: {"schema": schema}}}
+    return {"description": operation.summary, "content": {operation.answer_type: {"schema": kind.schema}}}
 
 
 def _problem(operation: Operation) -> dict[str, Any]:
     if operation.method == "head":
         return {"description": "A problem"}
-    return {"description": "A problem", "content": {"application/problem+json": {"schema": ref("Problem")}}}
+    return {
+        "description": "A problem",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import falcon
 
 from nebula.api.listings import write_listing
+from nebula.api.objects import SESSION, TOKENS, WHOAMI
 from nebula.api.requests import JsonBodies, path_id, principal
-from nebula.api.shapes import time_json
-from nebula.domain.records import Principal, Session
 from nebula.services.accounts import Accounts, Tokens
 
 
@@ -71,12 +68,7 @@ class WhoAmI:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         asking = principal(req)
         resp.set_header("Cache-Control", "no-store")
-        resp.media = {
-            "account_id": asking.account_id,
-            "name": asking.name,
-            "role": asking.role,
-            "session_id": asking.session_id,
-        }
+        resp.media = WHOAMI.json(asking)
 
 
 class Sessions:
@@ -87,7 +79,10 @@ class Sessions:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         asking = principal(req)
-        items = [session_json(session, asking) for session in self._accounts.sessions(asking)]
+        items = [
+            SESSION.json(session, current=session.id == asking.session_id)
+            for session in self._accounts.sessions(asking)
+        ]
         write_listing(req, resp, items, None)
 
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
@@ -95,28 +90,9 @@ class Sessions:
         resp.status = falcon.HTTP_204
 
 
-def session_json(session: Session, asking: Principal) -> dict[str, Any]:
-    """Return one signed-in device; `current` is the one that asks."""
-    return {
-        "id": session.id,
-        "user_agent": session.user_agent,
-        "address": session.address,
-        "created_at": time_json(session.created_at),
-        "last_used_at": time_json(session.last_used_at),
-        "expires_at": time_json(session.expires_at),
-        "current": session.id == asking.session_id,
-    }
-
-
 def _write_tokens(resp: falcon.Response, tokens: Tokens) -> None:
     resp.set_header("Cache-Control", "no-store")
-    resp.media = {
-        "access_token": tokens.access_token,
-        "expires_in": tokens.expires_in,
-        "refresh_token": tokens.refresh_token,
-        "token_type": "Bearer",
-        "session_id": tokens.session_id,
-    }
+    resp.media = TOKENS.json(tokens)
 
 
 def _device(req: falcon.Request) -> dict[str, str]:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import falcon
 
 from nebula.api.listings import write_cacheable, write_listing
+from nebula.api.objects import FILE
 from nebula.api.requests import JsonBodies, principal, query_int
-from nebula.api.shapes import file_json
 from nebula.domain.listing import MAX_PAGE_SIZE, PAGE_SIZE, FileQuery, Position
 from nebula.domain.states import FileState, Visibility
 from nebula.errors import InvalidInput
@@ -29,7 +29,7 @@ class Files:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         page = self._library.page(principal(req), _query(req))
-        write_listing(req, resp, [file_json(details) for details in page.items], page.next_cursor)
+        write_listing(req, resp, [FILE.json(details) for details in page.items], page.next_cursor)
 
 
 class File:
@@ -40,20 +40,20 @@ class File:
         self._bodies = bodies
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, file_id: str) -> None:
-        write_cacheable(req, resp, file_json(self._library.details(principal(req), file_id)))
+        write_cacheable(req, resp, FILE.json(self._library.details(principal(req), file_id)))
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, file_id: str) -> None:
         changes: dict[str, Any] = self._bodies.read_some(req, name=str, visibility=str)
         if "visibility" in changes:
             changes["visibility"] = member(Visibility, "visibility", changes["visibility"])
-        resp.media = file_json(self._library.change(principal(req), file_id, **changes))
+        resp.media = FILE.json(self._library.change(principal(req), file_id, **changes))
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, file_id: str) -> None:
         self._library.remove(principal(req), file_id)
         resp.status = falcon.HTTP_204
 
     def on_post_restore(self, req: falcon.Request, resp: falcon.Response, file_id: str) -> None:
-        resp.media = file_json(self._library.restore(principal(req), file_id))
+        resp.media = FILE.json(self._library.restore(principal(req), file_id))
 
 
 def member(kind: type[E], name: str, text: str) -> E:

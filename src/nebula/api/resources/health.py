@@ -9,6 +9,7 @@ import falcon
 import nebula
 from nebula.api.gates import Gates
 from nebula.api.metrics import exposition
+from nebula.api.objects import PING, READINESS
 from nebula.errors import NotFound, SignInRequired
 from nebula.services.status import Status
 
@@ -19,7 +20,7 @@ class Ping:
     public = True
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        resp.media = {"ping": "pong", "version": nebula.__version__}
+        resp.media = PING.json(None, ping="pong", version=nebula.__version__)
         resp.set_header("Cache-Control", "no-store")
 
 
@@ -35,7 +36,7 @@ class Readiness:
         services = self._status.services()
         ready = self._status.is_ready(services)
         resp.status = falcon.HTTP_200 if ready else falcon.HTTP_503
-        resp.media = {"ready": ready, "version": nebula.__version__, "services": services_json(services)}
+        resp.media = READINESS.json(None, ready=ready, version=nebula.__version__, services=services_json(services))
         resp.set_header("Cache-Control", "no-store")
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import falcon
 
 from nebula.api.listings import write_cacheable, write_listing
+from nebula.api.objects import JOB
 from nebula.api.requests import principal, query_int
 from nebula.api.resources.files import flag_param, member, position_param, text_param
-from nebula.api.shapes import job_json
 from nebula.domain.listing import MAX_PAGE_SIZE, PAGE_SIZE, JobQuery
 from nebula.domain.states import JobState
 from nebula.services.jobs import Jobs
@@ -28,7 +28,7 @@ class JobList:
             limit=query_int(req, "limit", PAGE_SIZE, least=1, most=MAX_PAGE_SIZE),
         )
         page = self._jobs.page(principal(req), query)
-        write_listing(req, resp, [job_json(job) for job in page.items], page.next_cursor)
+        write_listing(req, resp, [JOB.json(job) for job in page.items], page.next_cursor)
 
 
 class Job:
@@ -38,10 +38,10 @@ class Job:
         self._jobs = jobs
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
-        write_cacheable(req, resp, job_json(self._jobs.find(principal(req), job_id)))
+        write_cacheable(req, resp, JOB.json(self._jobs.find(principal(req), job_id)))
 
     def on_post_retry(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
-        resp.media = job_json(self._jobs.retry(principal(req), job_id))
+        resp.media = JOB.json(self._jobs.retry(principal(req), job_id))
 
     def on_post_cancel(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
-        resp.media = job_json(self._jobs.cancel(principal(req), job_id))
+        resp.media = JOB.json(self._jobs.cancel(principal(req), job_id))

@@ -9,8 +9,8 @@ import falcon
 
 from nebula.api.delivery import Delivery
 from nebula.api.listings import write_listing
+from nebula.api.objects import LINK
 from nebula.api.requests import JsonBodies, principal
-from nebula.api.shapes import time_json
 from nebula.domain.names import last_segment, with_suffix
 from nebula.domain.records import Link
 from nebula.services.links import Links
@@ -65,17 +65,8 @@ class OpenLink:
 
 def link_json(link: Link, base: str) -> dict[str, Any]:
     """Return a link; `url` is there only in the answer that makes it, for the token is stored nowhere."""
-    return {
-        "id": link.id,
-        "url": None if link.token is None else f"{base}/s/{link.token}/{quote(_shown_name(link), safe='')}",
-        "file_id": link.file_id,
-        "name": link.name,
-        "rendition_id": link.rendition_id,
-        "subtitles_id": link.subtitles_id,
-        "quality": link.quality,
-        "created_at": time_json(link.created_at),
-        "expires_at": time_json(link.expires_at),
-    }
+    url = None if link.token is None else f"{base}/s/{link.token}/{quote(_shown_name(link), safe='')}"
+    return LINK.json(link, url=url)
 
 
 def _shown_name(link: Link) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import falcon
 
 from nebula.api.listings import write_listing
+from nebula.api.objects import OPERATION
 from nebula.api.requests import JsonBodies, principal
 from nebula.api.resources.files import member
-from nebula.api.shapes import operation_json
 from nebula.domain.states import OperationKind
 from nebula.services.operations import Operations as OperationsService
 
@@ -22,9 +22,9 @@ class Operations:
         self._bodies = bodies
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        write_listing(req, resp, [operation_json(one) for one in self._operations.latest()], None)
+        write_listing(req, resp, [OPERATION.json(operation) for operation in self._operations.latest()], None)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         kind = member(OperationKind, "kind", self._bodies.read(req, kind=str)["kind"])
-        resp.media = operation_json(self._operations.request(principal(req), kind))
+        resp.media = OPERATION.json(self._operations.request(principal(req), kind))
         resp.status = falcon.HTTP_202

@@ -5,8 +5,8 @@ from __future__ import annotations
 import falcon
 
 from nebula.api.listings import write_listing
+from nebula.api.objects import POWER
 from nebula.api.requests import principal
-from nebula.api.shapes import power_json
 from nebula.services.status import Status
 
 
@@ -17,4 +17,4 @@ class Power:
         self._status = status
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        write_listing(req, resp, [power_json(found) for found in self._status.power(principal(req))], None)
+        write_listing(req, resp, [POWER.json(node) for node in self._status.power(principal(req))], None)

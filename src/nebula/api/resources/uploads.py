@@ -11,9 +11,9 @@ import falcon
 from nebula.api import tus
 from nebula.api.bodies import incoming
 from nebula.api.gates import Gates
+from nebula.api.objects import FILE
 from nebula.api.requests import path_id, principal
 from nebula.api.resources.files import member
-from nebula.api.shapes import file_json
 from nebula.domain import checksums, media_types, names
 from nebula.domain.checksums import Checksum
 from nebula.domain.states import Visibility
@@ -121,7 +121,7 @@ class FileByName:
                 sha256=sha256,
                 only_new=only_new,
             )
-        resp.media = file_json(self._library.details(principal(req), stored.file.id))
+        resp.media = FILE.json(self._library.details(principal(req), stored.file.id))
         resp.status = falcon.HTTP_201 if stored.created else falcon.HTTP_200
         resp.set_header("Location", f"{req.path.split('/by-name/', 1)[0]}/{stored.file.id}")
 
