@@ -40,6 +40,7 @@ HOMES: dict[str, set[str]] = {
     "gunicorn": {"api"},
     "jwt": {"auth.tokens"},
     "kombu": {"messages", "worker"},
+    "prometheus_client": {"api.metrics"},
     "passlib": {"auth.passwords"},
     "pony": {"db"},
     "psutil": {"power", "services.status"},
