@@ -21,11 +21,12 @@ from tests.stores import wait_until
 PROGRAM = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1].split(":")
 from nebula_backup.__main__ import main
 from nebula_backup.places import Places
 sys.exit(main(sys.argv[3:], Places(Path(sys.argv[2]))))
 """
+PROGRAMS = f"{ROOT}/roles/base/files:{ROOT}/roles/backup/files"
 PASSWORD = "correct-horse"
 # Stands in for nebula-server, which takes a second for each word: what it is told lies in files.
 STAND_IN = """cd {noted}
@@ -101,7 +102,7 @@ class Backed:
     def begin(self, command: str) -> subprocess.Popen[str]:
         """Start the program as systemd does."""
         return subprocess.Popen(
-            [sys.executable, "-P", "-c", PROGRAM, ROOT / "roles/backup/files", self.places.root, command],
+            [sys.executable, "-P", "-c", PROGRAM, PROGRAMS, self.places.root, command],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

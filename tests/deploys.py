@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from nebula_deploy.deploying import Deploying
 from nebula_deploy.places import Places, Stop
+from nebula_deploy.releases import Releases
 from nebula_deploy.repository import Repository
 from nebula_deploy.revisions import FOLDER, head
 from nebula_deploy.revisions import graph as graph_of
 from nebula_deploy.revisions import parse as parse_revision
 from tests.static.source import ROOT
 
-LOCK = "alpha==1.2.0\nbeta==2.0\n"
+HASH = f"--hash=sha256:{'ab' * 32}"
+LOCK = f"alpha==1.2.0 {HASH}\nbeta==2.0 \\\n    {HASH} \\\n    {HASH}\n"
 PROJECT = """
 [build-system]
 requires = ["setuptools"]
@@ -156,3 +162,80 @@ def make_places(folder: Path) -> Places:
 
 def repository_of(places: Places) -> Repository:
     return Repository(places.repository)
+
+
+FIRST = "20260101000000-000000000000"
+
+
+class Laptop:
+    """A machine that site.yml provisioned, and its owner's checkout."""
+
+    def __init__(self, folder: Path) -> None:
+        self.places = make_places(folder / "machine")
+        self.machine = Pretended(self.places)
+        self.repository = repository_of(self.places)
+        self.releases = Releases(self.places)
+        self.checkout = Checkout(folder / "checkout")
+        self.checkout.git("remote", "add", "nebula", str(self.places.repository))
+        self.said: list[str] = []
+        source = self.places.releases / FIRST / "source" / FOLDER
+        source.mkdir(parents=True)
+        (source / "0001_first.py").write_text(GOOD[f"{FOLDER}0001_first.py"])
+        (self.places.releases / FIRST / "venv").mkdir()
+        self.places.current.symlink_to(f"releases/{FIRST}")
+
+    @property
+    def deploying(self) -> Deploying:
+        return Deploying(self.places, self.repository, self.machine, self.said.append)
+
+    def push(self, files: dict[str, str | bytes | None] | None = None) -> str:
+        commit = self.checkout.commit({**GOOD, **(files or {})})
+        self.checkout.git("push", "nebula", "main")
+        return commit
+
+    def deploy(self, files: dict[str, str | bytes | None] | None = None) -> str:
+        """Push and deploy a commit; return its release's name."""
+        commit = self.push(files)
+        self.deploying.deploy(commit)
+        return self.repository.release_name(commit)
+
+    def fails(self, files: dict[str, str | bytes | None] | None = None) -> str:
+        """Push and deploy what has to fail; return why, as the pusher reads it."""
+        commit = self.push(files)
+        with pytest.raises(Stop) as stop:
+            self.deploying.deploy(commit)
+        self.checkout.git("fetch", "nebula")
+        return str(stop.value)
+
+    def releases_on_disk(self) -> list[Path]:
+        return sorted(self.places.releases.iterdir())
+
+    @property
+    def running(self) -> str:
+        return self.places.current.resolve().name
+
+
+class Recorder(Pretended):
+    """With nebula-server's rows."""
+
+    def __init__(self, places: Places, kinds: dict[str, str]) -> None:
+        super().__init__(places)
+        self.kinds = kinds
+        self.ended: list[tuple[str, ...]] = []
+        self.tells = ""  # what the backup says at its end
+
+    def server(self, *words: str, stdin: str = "") -> str:
+        match words:
+            case ("operation", "begin", commit):
+                return f"row-of-{commit}\n"
+            case ("operation", "take", row):
+                return json.dumps({"kind": self.kinds[row]})
+            case ("operation", "end", row, state, _release):
+                self.ended.append((row, state, stdin))
+        return ""
+
+    def start(self, unit: str) -> None:
+        if self.tells:
+            self.places.backup_outcome.parent.mkdir(parents=True, exist_ok=True)
+            self.places.backup_outcome.write_text(json.dumps({"sentence": self.tells}))
+        self._step(f"start {unit}")

@@ -176,6 +176,11 @@ class Settings:
         return self.data_dir / "scratch"
 
 
+def notify_socket() -> str:
+    """Return where systemd listens for a service's reports (sd_notify(3)), or "". It is systemd's, and no setting."""
+    return os.environ.get("NOTIFY_SOCKET", "")
+
+
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read and check every setting.
 

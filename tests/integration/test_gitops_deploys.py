@@ -11,60 +11,11 @@ import pytest
 
 from nebula_deploy import releases as releases_of
 from nebula_deploy import spool as spool_of
-from nebula_deploy.deploying import Deploying
-from nebula_deploy.places import Places, Stop
-from nebula_deploy.releases import Releases
+from nebula_deploy.places import Stop
 from nebula_deploy.repository import DEPLOYED, MAIN
 from nebula_deploy.revisions import FOLDER
 from nebula_deploy.spool import Spool
-from tests.deploys import GOOD, Checkout, Pretended, make_places, repository_of, revision
-
-FIRST = "20260101000000-000000000000"
-
-
-class Laptop:
-    """A machine that site.yml provisioned, and its owner's checkout."""
-
-    def __init__(self, folder: Path) -> None:
-        self.places = make_places(folder / "machine")
-        self.machine = Pretended(self.places)
-        self.repository = repository_of(self.places)
-        self.releases = Releases(self.places)
-        self.checkout = Checkout(folder / "checkout")
-        self.checkout.git("remote", "add", "nebula", str(self.places.repository))
-        self.said: list[str] = []
-        source = self.places.releases / FIRST / "source" / FOLDER
-        source.mkdir(parents=True)
-        (source / "0001_first.py").write_text(GOOD[f"{FOLDER}0001_first.py"])
-        (self.places.releases / FIRST / "venv").mkdir()
-        self.places.current.symlink_to(f"releases/{FIRST}")
-
-    @property
-    def deploying(self) -> Deploying:
-        return Deploying(self.places, self.repository, self.machine, self.said.append)
-
-    def push(self, files: dict[str, str | bytes | None] | None = None) -> str:
-        commit = self.checkout.commit({**GOOD, **(files or {})})
-        self.checkout.git("push", "nebula", "main")
-        return commit
-
-    def deploy(self, files: dict[str, str | bytes | None] | None = None) -> str:
-        """Push and deploy a commit; return its release's name."""
-        commit = self.push(files)
-        self.deploying.deploy(commit)
-        return self.repository.release_name(commit)
-
-    def fails(self, files: dict[str, str | bytes | None] | None = None) -> str:
-        """Push and deploy what has to fail; return why, as the pusher reads it."""
-        commit = self.push(files)
-        with pytest.raises(Stop) as stop:
-            self.deploying.deploy(commit)
-        self.checkout.git("fetch", "nebula")
-        return str(stop.value)
-
-    @property
-    def running(self) -> str:
-        return self.places.current.resolve().name
+from tests.deploys import FIRST, Laptop, Recorder, revision
 
 
 @pytest.fixture
@@ -226,26 +177,6 @@ def test_rollback_that_does_not_serve_is_undone(laptop: Laptop) -> None:
     assert laptop.running == new
 
 
-def test_deploy_that_was_cut_off_after_its_switch_is_begun_again(laptop: Laptop) -> None:
-    old = laptop.deploy()
-    commit = laptop.push()
-    name = laptop.repository.release_name(commit)
-    wait = laptop.machine.wait_until_ready
-
-    def power_cut() -> None:
-        raise KeyboardInterrupt
-
-    laptop.machine.wait_until_ready = power_cut  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        laptop.deploying.deploy(commit)
-    laptop.machine.wait_until_ready = wait  # type: ignore[method-assign]
-    assert laptop.running == name
-    laptop.machine.broken[name] = "It does not serve."
-    with pytest.raises(Stop, match=f"{old} is back"):
-        laptop.deploying.deploy(commit)
-    assert laptop.running == old
-
-
 def test_full_disk_is_told_before_anything_is_built(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(releases_of, "SPARE_BYTES", 1 << 60)
     assert "free some room" in laptop.fails()
@@ -266,32 +197,6 @@ def test_node_without_a_gateway_builds_and_switches_only(laptop: Laptop) -> None
     laptop.machine.broken["schema"] = "It may not ask."
     name = laptop.deploy(revision("2", "0001"))
     assert (laptop.running, laptop.machine.did) == (name, ["build", "restart"])
-
-
-class Recorder(Pretended):
-    """With nebula-server's rows."""
-
-    def __init__(self, places: Places, kinds: dict[str, str]) -> None:
-        super().__init__(places)
-        self.kinds = kinds
-        self.ended: list[tuple[str, ...]] = []
-        self.tells = ""  # what the backup says at its end
-
-    def server(self, *words: str, stdin: str = "") -> str:
-        match words:
-            case ("operation", "begin", commit):
-                return f"row-of-{commit}\n"
-            case ("operation", "take", row):
-                return json.dumps({"kind": self.kinds[row]})
-            case ("operation", "end", row, state, _release):
-                self.ended.append((row, state, stdin))
-        return ""
-
-    def start(self, unit: str) -> None:
-        if self.tells:
-            self.places.backup_outcome.parent.mkdir(parents=True, exist_ok=True)
-            self.places.backup_outcome.write_text(json.dumps({"sentence": self.tells}))
-        self._step(f"start {unit}")
 
 
 ROW = "11111111-2222-4333-8444-555555555555"

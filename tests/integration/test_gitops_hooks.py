@@ -11,7 +11,7 @@ from nebula_deploy import hooks, logs, spool
 from nebula_deploy.logs import Log
 from nebula_deploy.places import Places
 from nebula_deploy.revisions import FOLDER
-from tests.deploys import GOOD, Checkout, make_places, revision
+from tests.deploys import GOOD, HASH, Checkout, make_places, revision
 from tests.static.source import ROOT
 from tests.stores import wait_until
 
@@ -38,7 +38,11 @@ WRONG: dict[str, tuple[dict[str, str | bytes | None], str]] = {
     "not UTF-8": ({"src/nebula/a.py": b"a = '\xff'\n"}, "src/nebula/a.py is not UTF-8"),
     "nested without end": ({"src/nebula/a.py": "(" * 5000}, "src/nebula/a.py"),
     "no lock": ({"requirements.lock": None}, "The commit has no requirements.lock"),
-    "half of a lock": ({"requirements.lock": "alpha==1.2.0\n"}, "requirements.lock has no beta"),
+    "half of a lock": ({"requirements.lock": f"alpha==1.2.0 {HASH}\n"}, "requirements.lock has no beta"),
+    "a lock without hashes": (
+        {"requirements.lock": "alpha==1.2.0\nbeta==2.0\n"},
+        "is not NAME==VERSION --hash=",
+    ),
     "no unit": ({"systemd/nebula-api.socket": None}, "The commit has no systemd/nebula-api.socket"),
     "empty unit": ({"systemd/nebula-api.service": "[Service]\n"}, "nebula-api.service starts nothing"),
     "two heads": (revision("2", "0001") | revision("3", "0001"), "2 heads (2, 3)"),
@@ -51,7 +55,7 @@ WRONG: dict[str, tuple[dict[str, str | bytes | None], str]] = {
 def places(tmp_path: Path) -> Places:
     made = make_places(tmp_path / "machine")
     hook = made.repository / "hooks/pre-receive"
-    hook.write_text(HOOK.format(shipped=ROOT / "roles/gitops/files", root=made.root))
+    hook.write_text(HOOK.format(shipped=f"{ROOT}/roles/base/files:{ROOT}/roles/gitops/files", root=made.root))
     hook.chmod(0o755)
     return made
 

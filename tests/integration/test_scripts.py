@@ -19,7 +19,7 @@ def checkout(tmp_path: Path) -> Path:
     """A checkout with the scripts and what they read."""
     folder = tmp_path / "a checkout"
     shutil.copytree(ROOT / "script", folder / "script")
-    for name in ("pyproject.toml", "requirements.lock"):
+    for name in ("pyproject.toml", "requirements.lock", "requirements-dev.lock"):
         shutil.copy(ROOT / name, folder)
     return folder
 
@@ -47,7 +47,7 @@ def run(script: Path, path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([script], env={"PATH": str(path)}, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "script").iterdir()))
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "script").iterdir() if path.is_file()))
 def test_script_is_plain_sh(name: str) -> None:
     script = ROOT / "script" / name
     assert script.read_text().startswith("#!/bin/sh\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -256,3 +257,40 @@ def test_sigterm_ends_a_worker_that_finds_no_redis(redis_site: Site, own_redis: 
     redis_site.wait_for_state(content_id, FileState.READY)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(30) == 0
+
+
+@pytest.mark.parametrize("queue", list(Queue))
+def test_worker_reports_ready_after_its_first_look(site: Site, tmp_path: Path, queue: Queue) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(LONG_S)
+        site.start(queue, NOTIFY_SOCKET=str(tmp_path / "notify"))
+        assert systemd.recv(100) == b"READY=1\nSTATUS=ready"
+
+
+def _spoil_scratch(site: Site) -> None:
+    site.settings.scratch_dir.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(site.settings.scratch_dir, ignore_errors=True)
+    site.settings.scratch_dir.write_text("no directory")
+
+
+@pytest.mark.parametrize("queue", list(Queue))
+def test_worker_whose_scratch_directory_cannot_be_used_ends(site: Site, queue: Queue) -> None:
+    _spoil_scratch(site)
+    assert site.start(queue).wait(LONG_S) == 1
+
+
+@pytest.mark.parametrize("queue", list(Queue))
+def test_worker_whose_first_look_fails_ends_also_while_redis_is_away(site: Site, queue: Queue, tmp_path: Path) -> None:
+    (tmp_path / "slip").mkdir()
+    slip = "from nebula.services import transcoding\ndef slip(*_, **__): raise ValueError('a bad row')\n"
+    (tmp_path / "slip/sitecustomize.py").write_text(f"{slip}transcoding._claim_next = slip\n")
+    worker = site.start(queue, PYTHONPATH=str(tmp_path / "slip"), REDIS_URL="redis://127.0.0.1:1/0")
+    assert worker.wait(LONG_S) == 1
+
+
+def test_worker_whose_encoder_trial_crashes_ends(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "slip").mkdir()
+    slip = "from nebula.services import encoders\ndef slip(*_, **__): raise RuntimeError('a slip')\n"
+    (tmp_path / "slip/sitecustomize.py").write_text(f"{slip}encoders.Encoders.find = slip\n")
+    assert site.start(Queue.ENCODE, PYTHONPATH=str(tmp_path / "slip")).wait(LONG_S) == 1

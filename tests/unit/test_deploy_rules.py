@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 from nebula_deploy import locked, revisions
 from nebula_deploy.machine import connection, telling
 from nebula_deploy.places import Stop
 from nebula_deploy.revisions import Course, Revision
-from tests.deploys import LOCK, PROJECT
+from tests.deploys import HASH, LOCK, PROJECT
+from tests.static.source import ROOT
 
 CHAIN = revisions.graph(
     [
@@ -83,19 +86,22 @@ def test_history_needs_one_head() -> None:
 
 
 def test_lock_that_covers_the_project_is_taken() -> None:
-    locked.check(LOCK + "# a comment\nGamma_X==1.0rc1; python_version < '3.12'  # why\n\n", PROJECT)
+    locked.check(LOCK + f"# a comment\nGamma_X==1.0rc1; python_version < '3.12' {HASH}  # why\n\n", PROJECT)
 
 
 @pytest.mark.parametrize(
     ("lock", "said"),
     [
-        ("beta==2.0\n", "requirements.lock has no alpha"),
-        ("alpha==1.0\nbeta==2.0\n", "alpha 1.0, and pyproject.toml asks for alpha>=1.1,<2"),
-        ("alpha==2.0.0\nbeta==2.0\n", "alpha 2.0.0"),
-        ("alpha==1.1\nbeta==2.0.1\n", "beta 2.0.1"),
-        ("alpha>=1.1\nbeta==2.0\n", "Line 1 of requirements.lock is not NAME==VERSION"),
-        ("alpha==1.1\n<<<<<<< HEAD\nbeta==2.0\n", "Line 2"),
+        (f"beta==2.0 {HASH}\n", "requirements.lock has no alpha"),
+        (f"alpha==1.0 {HASH}\nbeta==2.0 {HASH}\n", "alpha 1.0, and pyproject.toml asks for alpha>=1.1,<2"),
+        (f"alpha==2.0.0 {HASH}\nbeta==2.0 {HASH}\n", "alpha 2.0.0"),
+        (f"alpha==1.1 {HASH}\nbeta==2.0.1 {HASH}\n", "beta 2.0.1"),
+        (f"alpha>=1.1 {HASH}\nbeta==2.0 {HASH}\n", "Line 1 of requirements.lock is not NAME==VERSION"),
+        (f"alpha==1.1 {HASH}\n<<<<<<< HEAD\nbeta==2.0\n", "Line 2"),
         ("--index-url https://example.org\n", "Line 1"),
+        ("alpha==1.1\nbeta==2.0\n", "Line 1"),
+        (f"alpha==1.1 \\\n    {HASH}\nbeta==2.0 \\\n    --hash=md5:ab\n", "Line 3"),
+        (f"alpha==1.1 {HASH} --index-url https://example.org\n", "Line 1"),
     ],
 )
 def test_lock_that_does_not_is_refused(lock: str, said: str) -> None:
@@ -118,9 +124,20 @@ def test_versions_are_compared_by_their_numbers(wanted: str, fits: bool) -> None
 
 
 def test_own_lock_covers_the_own_project() -> None:
-    from tests.static.source import ROOT
-
     locked.check((ROOT / "requirements.lock").read_text(), (ROOT / "pyproject.toml").read_text())
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_every_package_of_a_lock_has_its_hashes(name: str) -> None:
+    packages = dict(locked._locked((ROOT / name).read_text()))
+    assert len(packages) > 20
+
+
+def test_what_builds_a_release_is_pinned_as_the_lock_has_it() -> None:
+    packages = dict(locked._locked((ROOT / "requirements.lock").read_text()))
+    assert {"pip", "setuptools", "wheel"} <= packages.keys()
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert asked == [f"setuptools=={packages['setuptools']}"]
 
 
 def test_journal_is_cut_down_to_what_tells() -> None:

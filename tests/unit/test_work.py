@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from nebula.domain.states import Queue
-from nebula.errors import StoreUnavailable
+from nebula.errors import FfmpegFailed, StoreUnavailable
 from nebula.worker import work
 from nebula.worker.work import IN_HAND, PLACES, Worker
 from tests.stores import wait_until
@@ -20,6 +20,7 @@ class Scripted:
     def __init__(self) -> None:
         self.jobs: list[Callable[[], None]] = []
         self.begin_errors: list[Exception] = []
+        self.look_errors: list[Exception] = []
         self.begun = 0
         self._lock = threading.Lock()
 
@@ -27,6 +28,10 @@ class Scripted:
         if self.begin_errors:
             raise self.begin_errors.pop()
         self.begun += 1
+
+    def look(self, queue: Queue) -> None:
+        if self.look_errors:
+            raise self.look_errors.pop()
 
     def note_seen(self) -> None:
         raise StoreUnavailable("database")
@@ -131,3 +136,67 @@ def test_stopped_worker_claims_nothing_more(worker: Worker, scripted: Scripted) 
     scripted.jobs.append(lambda: None)
     worker.work()
     assert len(scripted.jobs) == 1
+
+
+class Watched:
+    """A worker with what it told its process."""
+
+    def __init__(self, scripted: Scripted) -> None:
+        self.ready, self.failed = threading.Event(), threading.Event()
+        self.worker = Worker(
+            Queue.QUICK, scripted, None, sweep_interval_s=0.05, on_ready=self.ready.set, on_failed=self.failed.set,
+        )  # type: ignore[arg-type]  # fmt: skip
+
+
+@pytest.fixture
+def watched(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+    monkeypatch.setattr(work, "BEGIN_AGAIN_S", 0.01)
+    made = Watched(scripted)
+    yield made
+    made.worker.end()
+
+
+MISTAKES = [RuntimeError("a slip"), ValueError("a bad row"), PermissionError(13, "scratch"), FfmpegFailed("", log="")]
+
+
+@pytest.mark.parametrize("error", MISTAKES, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("where", ["begin_errors", "look_errors"])
+def test_worker_whose_start_fails_ends_and_is_never_ready(
+    watched: Watched, scripted: Scripted, where: str, error: Exception
+) -> None:
+    setattr(scripted, where, [error])
+    watched.worker.start()
+    assert watched.failed.wait(20)
+    assert watched.worker.has_failed
+    assert not watched.ready.is_set()
+
+
+def test_worker_is_ready_when_it_has_looked_and_not_while_its_store_is_away(
+    watched: Watched, scripted: Scripted
+) -> None:
+    scripted.look_errors = [StoreUnavailable("database")] * 3
+    working, release = threading.Event(), threading.Event()
+
+    def job() -> None:
+        working.set()
+        release.wait(20)
+
+    scripted.jobs = [job]
+    watched.worker.start()
+    # Ready is not the end of the queue: a film takes hours.
+    assert watched.ready.wait(20)
+    assert working.wait(20)
+    assert not scripted.look_errors
+    assert not watched.worker.has_failed
+    release.set()
+
+
+def test_worker_whose_loop_ends_by_a_mistake_ends(
+    watched: Watched, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slip() -> None:
+        raise RuntimeError("a slip")
+
+    monkeypatch.setattr(scripted, "note_seen", slip)
+    watched.worker.start()
+    assert watched.failed.wait(20)

@@ -12,7 +12,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,16 @@ class Transcoding:
         if queue is Queue.ENCODE:
             self._know_encoder(stop)
         log.info("worker began queue=%s node=%s version=%s", queue, self._node, __version__)
+
+    def look(self, queue: Queue) -> None:
+        """Look at the queue as a claim does, and take nothing. Raises whatever would keep this worker from its work."""
+
+        def claim_and_give_back(tx: Tx) -> None:
+            _claim_next(tx, queue, self._node, self._encoders.encoder, lower_rungs=True)
+            raise _OnlyLooked
+
+        with suppress(_OnlyLooked):
+            self._database.write(claim_and_give_back)
 
     def note_seen(self) -> None:
         """Say that this node is alive."""
@@ -256,6 +266,10 @@ class Transcoding:
     def _begin(self, tx: Tx, queue: Queue) -> list[str]:
         nodes.register(tx, self._node, __version__)
         return leaving.give_back(tx, queue, self._node)
+
+
+class _OnlyLooked(Exception):
+    """Ends a transaction that is to leave nothing behind."""
 
 
 def _claim_next(tx: Tx, queue: Queue, node: str, encoder: str, *, lower_rungs: bool) -> Claim | ChunkClaim | None:

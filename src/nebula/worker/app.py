@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import signal
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 from celery import Celery, bootsteps, signals
@@ -25,6 +29,7 @@ from nebula.services.transcoding import Transcoding
 from nebula.services.uploads import Uploads
 from nebula.storage.choose import open_storage
 from nebula.worker import tasks
+from nebula.worker.readiness import tell_ready
 from nebula.worker.work import PLACES, Worker
 
 
@@ -85,6 +90,8 @@ def create_worker(settings: Settings, queue: Queue) -> tuple[Celery, Worker]:
         sweep if queue is Queue.QUICK else None,
         sweep_interval_s=settings.sweep_interval_s,
         throttling=throttling if queue is Queue.ENCODE else None,
+        on_ready=tell_ready,
+        on_failed=_end_this_process,
     )
     celery = make_celery(settings)
     tasks.install(celery, worker)
@@ -111,10 +118,11 @@ def _step(worker: Worker) -> type[bootsteps.StartStopStep]:
 
 
 def main() -> int:
-    """Run the worker of the queue that the command line names until a signal ends it."""
+    """Run the worker of the queue that the command line names until a signal ends it; return the exit status."""
     queue = Queue(sys.argv[1])
     settings = config.load()
     _log_plainly()
+    _require_scratch(settings.scratch_dir)
     celery, worker = create_worker(settings, queue)
 
     def stop_at_once(**_: Any) -> None:
@@ -126,7 +134,19 @@ def main() -> int:
     # Threads: the work is ffmpeg's. No talk with other workers: the rows say all there is to know.
     how = ["-P", "threads", "-c", str(PLACES[queue]), "--without-gossip", "--without-mingle", "--without-heartbeat"]
     celery.worker_main(["--quiet", "worker", *name, *how])
-    return 0
+    return 1 if worker.has_failed else 0
+
+
+def _require_scratch(folder: Path) -> None:
+    """Raise OSError if films cannot be made in this folder: a worker without it would fail every one of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "The scratch directory cannot be written to", str(folder))
+
+
+def _end_this_process() -> None:
+    """End in the ordinary way, as by systemd: leases go back. Whoever supervises the worker starts it again."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _log_plainly() -> None:

@@ -39,6 +39,8 @@ class Worker:
         *,
         sweep_interval_s: float,
         throttling: Throttling | None = None,
+        on_ready: Callable[[], None] = lambda: None,
+        on_failed: Callable[[], None] = lambda: None,
     ) -> None:
         self.queue = queue
         self.stop = threading.Event()
@@ -46,6 +48,9 @@ class Worker:
         self._sweep = sweep
         self._sweep_interval_s = sweep_interval_s
         self._throttling = throttling
+        self._on_ready = on_ready
+        self._on_failed = on_failed
+        self._has_failed = threading.Event()
         self._places = threading.BoundedSemaphore(PLACES[queue])
         self._begun = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -54,11 +59,17 @@ class Worker:
     def start(self) -> None:
         """Start the threads that look for work, sweep and read the machine's power."""
         if self._throttling is not None:
-            self._throttling.start()  # first: its first sample says whether anything may be claimed
+            try:
+                self._throttling.start()  # first: its first sample says whether anything may be claimed
+            except BaseException:
+                self._has_failed.set()
+                raise
         loops: list[tuple[str, Callable[[], None]]] = [("look", self._look_loop)]
         if self._sweep is not None:
             loops.append(("sweep", self._sweep_loop))
-        self._threads = [threading.Thread(target=loop, name=name, daemon=True) for name, loop in loops]
+        self._threads = [
+            threading.Thread(target=self._guard, args=[name, loop], name=name, daemon=True) for name, loop in loops
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -69,6 +80,11 @@ class Worker:
             thread.join(JOIN_S)
         if self._throttling is not None:
             self._throttling.end()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it could not start, or a loop ended by a mistake: the process has to end and be started again."""
+        return self._has_failed.is_set()
 
     def work(self) -> None:
         """Do jobs of the queue until none waits. What was claimed before this process began is given back first."""
@@ -100,6 +116,14 @@ class Worker:
             self._beside = threading.Thread(target=self._work, name="beside", daemon=True)
             self._beside.start()
 
+    def _guard(self, name: str, loop: Callable[[], None]) -> None:
+        try:
+            loop()
+        except Exception:  # the process ends and is started again; without this thread it would be up and idle
+            log.exception("worker cannot go on queue=%s loop=%s", self.queue, name)
+            self._has_failed.set()
+            self._on_failed()
+
     def _look_loop(self) -> None:
         while not self._begin() and not self.stop.wait(BEGIN_AGAIN_S):
             pass
@@ -116,12 +140,15 @@ class Worker:
     def _begin(self) -> bool:
         try:
             self._transcoding.begin(self.queue, self.stop)
+            self._transcoding.look(self.queue)
         except Stopped:
             return False
         except StoreUnavailable as error:
             log.warning("worker waits queue=%s store=%s", self.queue, error.store)
             return False
         self._begun.set()
+        log.info("worker ready queue=%s", self.queue)
+        self._on_ready()
         return True
 
     def _sweep_loop(self) -> None:

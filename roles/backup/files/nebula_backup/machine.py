@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from nebula_backup.places import Places, Settings, Stop
 from nebula_backup.repository import write
+from nebula_root import handles
 
 COMMAND_S, DUMP_S = 120, 6 * 3600
 SPARE_BYTES = 1 << 30
@@ -56,14 +57,13 @@ class Machine:
 
     def _manifest(self, settings: Settings) -> dict[str, object]:
         release = self._places.release.resolve()
-        deployed = release / "deployed"
         schema = SCHEMA.search(self._server("migrate", "--status", fine=(0, 1)))
         return {
             "format": 1,
             "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": settings.host,
             "release": release.name,
-            "commit": deployed.read_text().strip() if deployed.exists() else None,
+            "commit": handles.read_text(release, "deployed").strip() if handles.is_file(release, "deployed") else None,
             "schema": schema[1] if schema else None,
             "bucket": settings.bucket,
             "objects": str(settings.objects) if settings.objects else None,

@@ -7,9 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-
-class Stop(Exception):
-    """It goes no further. The one sentence says why, and what to do."""
+from nebula_root.stop import Stop as Stop
 
 
 @dataclass(frozen=True)

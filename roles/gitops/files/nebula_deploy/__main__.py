@@ -12,7 +12,7 @@ from nebula_deploy import checks, hooks
 from nebula_deploy.machine import Machine
 from nebula_deploy.places import Places, Stop
 from nebula_deploy.releases import Releases
-from nebula_deploy.repository import MAIN, Repository
+from nebula_deploy.repository import Repository
 from nebula_deploy.spool import Spool
 
 PROBE_S = 30
@@ -63,8 +63,7 @@ def _bring(arguments: argparse.Namespace, repository: Repository, spool: Spool) 
     if commit is None:
         raise Stop(f"There is no commit {arguments.commit} here.")
     checks.check(repository, commit)
-    repository.move(MAIN, commit)
-    return spool.deploy(commit)
+    return spool.deploy(commit, is_brought=True)
 
 
 def _status(places: Places) -> int:

@@ -6,17 +6,21 @@ takes away, it takes away after the new release has shown that it serves.
 
 from __future__ import annotations
 
-import shutil
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from nebula_deploy import begun as begun_of
 from nebula_deploy import checks, revisions
+from nebula_deploy.begun import Begun
 from nebula_deploy.places import Places, Stop
 from nebula_deploy.releases import Release, Releases
 from nebula_deploy.repository import DEPLOYED, MAIN, Repository
 from nebula_deploy.revisions import Course, Graph
+from nebula_root import handles
 
 Say = Callable[[str], None]
 
@@ -45,19 +49,72 @@ class Deploying:
         self._say = say
         self._releases = Releases(places)
 
-    def deploy(self, commit: str) -> str:
-        """Bring a commit to life; return the sentence of success. Raises Stop; then what served before serves."""
-        try:
+    def deploy(self, commit: str, *, is_brought: bool = False, on_begin: Callable[[], None] = lambda: None) -> str:
+        """Bring a commit to life; return the sentence of success. Whatever it raises, what served before serves.
+
+        `is_brought` says that the commit came without a push, so that main has yet to be moved. `on_begin` is called
+        first; what it raises ends the deploy in the same way.
+        """
+        with self._noted(commit):
+            on_begin()
+            if is_brought:
+                self._repository.move(MAIN, commit)
+            self._require_in_main(commit)
             return self._deploy(commit)
-        except (Stop, OSError) as error:
-            # What main says is what runs: the same commit can be pushed again, and a better one goes on from there.
-            self._repository.move(MAIN, self._repository.named(DEPLOYED), only_from=commit)
-            if isinstance(error, Stop):
-                raise
-            raise Stop(f"The machine could not read or write: {error}.") from error
 
     def rollback(self) -> str:
-        """Go back to the release that served before; return the sentence of success. Raises Stop."""
+        """Go back to the release that served before; return the sentence of success. Raises what went wrong."""
+        with self._noted(None):
+            return self._rollback()
+
+    def complete(self, begun: Begun, *, is_waiting: bool = False) -> None:
+        """Take back what was begun and cut off, or write down that it serves. Calling it again changes nothing.
+
+        What main says is what runs, so that the same commit can be pushed again and a better one goes on from there;
+        main stays if the commit waits in the spool (`is_waiting`).
+        """
+        self._leave_unproven()
+        current = self._releases.current()
+        runs = self._repository.named(current.commit) if current and current.commit else None
+        for path in self._releases.of(begun.commit) if begun.commit else []:
+            self._forget(path)
+        self._repository.move(DEPLOYED, runs)
+        main = self._repository.named(MAIN)
+        if main in (begun.commit, begun.deployed) and not is_waiting:
+            self._repository.move(MAIN, runs, only_from=main)
+        begun_of.forget(self._places.begun)
+
+    @contextmanager
+    def _noted(self, commit: str | None) -> Iterator[None]:
+        """Note what begins. If it ends early, it is taken back here, or by the next start if this one is killed."""
+        begun = Begun(commit, None)
+        try:
+            begun = Begun(commit, self._repository.named(DEPLOYED))
+            begun_of.note(self._places.begun, begun)
+            yield
+            begun_of.forget(self._places.begun)
+        except BaseException as error:
+            self._take_back(begun)
+            raise _told(error) from error
+
+    def _take_back(self, begun: Begun) -> None:
+        try:
+            self.complete(begun)
+        except (Stop, OSError) as error:
+            self._say(f"Not all of it could be taken back; the next deploy or rollback completes that: {error}")
+
+    def _leave_unproven(self) -> None:
+        """Go back from a release that was linked and has not shown that it serves."""
+        current = self._releases.current()
+        previous = next(iter(self._releases.kept()), None)
+        if current is not None and previous is not None and not self._releases.has_served(current.path):
+            self._say(f"{current.name} was cut off before it served. {self._go_back(previous.path)}")
+
+    def _require_in_main(self, commit: str) -> None:
+        if not self._repository.named(MAIN) or not self._repository.is_ancestor(commit, MAIN):
+            raise Stop(f"{commit[:12]} is no commit of main (a push before it failed?): push again.")
+
+    def _rollback(self) -> str:
         current = self._releases.current()
         target = self._releases.before(current) if current else None
         if current is None or target is None:
@@ -86,15 +143,11 @@ class Deploying:
             self._settle(path, commit)
             return f"{name} serves already."
         history = checks.check(self._repository, commit)
-        try:
-            self._make(path, commit)
-            if self._places.serves:
-                self._prepare_schema(path, history)
-            self._serve(path, old.path if old else None)
-        except (Stop, OSError):
-            self._forget(path)
-            raise
-        self._settle(path, commit)
+        self._make(path, commit)
+        if self._places.serves:
+            self._prepare_schema(path, history)
+        self._serve(path, old.path if old else None, commit)
+        self._repository.move(DEPLOYED, commit)
         try:
             self._finish(path, commit, old)
         except (Stop, OSError) as error:
@@ -150,18 +203,27 @@ class Deploying:
         except Stop as stop:
             self._say(f"What older versions needed of the schema is still there: {stop} Repair the revision, and push.")
 
-    def _serve(self, path: Path, old: Path | None) -> None:
-        """Switch, restart, and wait until it serves; else the old one comes back. Raises Stop."""
+    def _serve(self, path: Path, old: Path | None, commit: str | None = None) -> None:
+        """Switch, restart, wait until it serves, and note that; else the old one comes back. Raises Stop."""
         began = time.time()
         self._say("Switching; running players and uploads go on by themselves.")
-        self._releases.switch(path)
         try:
+            self._releases.switch(path)
             self._machine.restart()
             self._machine.wait_until_ready()
-        except Stop as stop:
-            for line in self._machine.last_words(began):
-                self._say(f"  {line}")
-            raise Stop(f"{stop} {self._go_back(old)}") from None
+            if commit is not None:
+                self._releases.mark(path, commit)
+        except BaseException as error:
+            told = _told(error)
+            try:
+                for line in self._machine.last_words(began):
+                    self._say(f"  {line}")
+            finally:
+                outcome = self._go_back(old)
+                self._say(outcome)
+            if isinstance(told, Stop):
+                raise Stop(f"{told} {outcome}") from error
+            raise
 
     def _go_back(self, old: Path | None) -> str:
         if old is None:
@@ -182,7 +244,7 @@ class Deploying:
         """Remove what came to nothing, unless it runs or once served. The dump stays: a migration may have run."""
         current = self._releases.current()
         if (current is None or current.path != path) and not self._releases.has_served(path):
-            shutil.rmtree(path, ignore_errors=True)
+            handles.remove(path)
 
     def _known(self, history: Graph) -> Graph:
         """Return every revision that was ever here, with these."""
@@ -190,10 +252,13 @@ class Deploying:
         return revisions.remember(self._places.revisions, (self._history(current.path) if current else {}) | history)
 
     def _history(self, release: Path) -> Graph:
-        files = sorted((release / "source" / revisions.FOLDER).glob("*.py"))
-        return revisions.graph(
-            revisions.parse(file.name, file.read_text()) for file in files if file.name != "__init__.py"
-        )
+        """Return the schema's history in a release, whose files a build could have replaced by anything."""
+        folder = f"source/{revisions.FOLDER}"
+        try:
+            names = [name for name in handles.names(release, folder) if name.endswith(".py") and name != "__init__.py"]
+        except FileNotFoundError:
+            names = []
+        return revisions.graph(revisions.parse(name, handles.read_text(release, folder + name)) for name in names)
 
     def _due(self, commit: str, old: Release | None) -> bool:
         before = self._repository.named(old.commit) if old and old.commit else None
@@ -207,3 +272,12 @@ class Deploying:
         behind = self._machine.other_nodes() if self._places.serves else []
         if behind:
             self._say(f"Worker nodes run what they had: {', '.join(behind)}. Bring them along: playbooks/deploy.yml.")
+
+
+def _told(error: BaseException) -> BaseException:
+    """Return what a person is told instead: a Stop for what the machine can do wrong, else the error itself."""
+    if isinstance(error, subprocess.TimeoutExpired):
+        return Stop(f"{Path(error.cmd[0]).name} did not end within {error.timeout:g} s.")
+    if isinstance(error, OSError):
+        return Stop(f"The machine could not read or write: {error}.")
+    return error

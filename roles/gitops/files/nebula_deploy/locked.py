@@ -1,4 +1,4 @@
-"""requirements.lock: one exact version of every package that pyproject.toml asks for."""
+"""requirements.lock: one exact version, with its hashes, of every package that pyproject.toml asks for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from nebula_deploy.places import Stop
 
-LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(\[[^]]*\])?==([A-Za-z0-9.!+_-]+)\s*(;.*)?")
+HASH = r"--hash=sha256:[0-9a-f]{64}"
+LINE = re.compile(rf"([A-Za-z0-9][A-Za-z0-9._-]*)(\[[^]]*\])?==([A-Za-z0-9.!+_-]+)\s*(;.*?)?((?:\s+{HASH})+)")
 WANTED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^]]*\])?\s*([^;]*)(;.*)?")
 RANGE = re.compile(r"(==|>=|<=|!=|~=|<|>)\s*([0-9][0-9.]*)")
 
@@ -34,14 +35,30 @@ def check(lock: str, pyproject: str) -> None:
 
 
 def _locked(lock: str) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(lock.splitlines(), 1):
-        text = line.partition("#")[0].strip()
-        if not text:
-            continue
+    for number, text in _lines(lock):
         match = LINE.fullmatch(text)
         if match is None:
-            raise Stop(f"Line {number} of requirements.lock is not NAME==VERSION: {text[:60]!r}; renew the lock.")
+            raise Stop(
+                f"Line {number} of requirements.lock is not NAME==VERSION --hash=sha256:...: {text[:60]!r}; renew the"
+                " lock (CONTRIBUTING.md)."
+            )
         yield _plain(match[1]), match[3]
+
+
+def _lines(lock: str) -> Iterator[tuple[int, str]]:
+    """Yield each requirement with the number of its first line; a line that ends with a backslash goes on."""
+    begun, pending = 1, ""
+    for number, line in enumerate(lock.splitlines(), 1):
+        begun = begun if pending else number
+        pending += line.partition("#")[0].rstrip()
+        if pending.endswith("\\"):
+            pending = pending[:-1].rstrip() + " "
+            continue
+        if pending.strip():
+            yield begun, pending.strip()
+        pending = ""
+    if pending.strip():
+        yield begun, pending.strip()
 
 
 def _wanted(pyproject: str) -> list[str]:

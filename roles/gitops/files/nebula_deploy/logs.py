@@ -8,22 +8,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TextIO
 
 DONE, FAILED = "Done: ", "Not done: "
 POLL_S = 0.2
 
 
 class Log:
-    """The log of one id, begun anew. What is said goes to the journal (stdout) too."""
+    """The log of one id, begun anew. What is said goes to the journal (stdout) too.
+
+    A full disk stops no deploy half-way: what cannot be written to the file is in the journal alone.
+    """
 
     def __init__(self, folder: Path, identifier: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = folder / f"{identifier}.new"
-        fresh.unlink(missing_ok=True)
-        self._file = fresh.open("x", encoding="utf-8")
-        fresh.chmod(0o644)
-        # Another file than before, so that who follows does not take the old one's end for this one's.
-        os.replace(fresh, folder / f"{identifier}.log")
+        self._file: TextIO | None = None
+        with suppress(OSError):
+            self._file = _begin(folder, identifier)
 
     def __enter__(self) -> Log:
         return self
@@ -32,14 +32,17 @@ class Log:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with suppress(OSError):
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
 
     def say(self, line: str) -> None:
         """Add a line."""
-        with suppress(OSError):  # a full disk stops no deploy half-way
+        with suppress(OSError):
             print(line, flush=True)
-            self._file.write(f"{line}\n")
-            self._file.flush()
+        with suppress(OSError):
+            if self._file is not None:
+                self._file.write(f"{line}\n")
+                self._file.flush()
 
     def done(self, sentence: str) -> None:
         """Add the last line of what went well."""
@@ -48,6 +51,17 @@ class Log:
     def failed(self, sentence: str) -> None:
         """Add the last line of what did not."""
         self.say(f"{FAILED}{sentence}")
+
+
+def _begin(folder: Path, identifier: str) -> TextIO:
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = folder / f"{identifier}.new"
+    fresh.unlink(missing_ok=True)
+    file = fresh.open("x", encoding="utf-8")
+    fresh.chmod(0o644)
+    # Another file than before, so that who follows does not take the old one's end for this one's.
+    os.replace(fresh, folder / f"{identifier}.log")
+    return file
 
 
 def mark(path: Path) -> tuple[int, int]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import IO
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from nebula_deploy.places import Places, Stop
@@ -30,10 +33,9 @@ class Machine:
         self._programs = places.root / "usr/local/lib/nebula"
 
     def unpack(self, archive: bytes, source: Path) -> None:
-        """Lay out a release's source, as the user that builds it."""
+        """Lay out a release's source, as the user that builds it. The release's own directory stays root's."""
         source.mkdir(mode=0o755)
         shutil.chown(source, "nebula-build", "nebula-build")
-        shutil.chown(source.parent, "nebula-build", "nebula-build")
         self._run([*_as("nebula-build"), "tar", "-x", "-C", str(source)], stdin=archive, what="Unpacking the source")
 
     def build(self, release: Path) -> None:
@@ -63,15 +65,15 @@ class Machine:
         target.parent.mkdir(parents=True, exist_ok=True)
         written = target.with_suffix(".new")
         url = (self._places.root / "etc/nebula/secrets/database_url").read_text().strip()
-        with open(os.open(written, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-            command = [*_as("nebula"), "pg_dump", "--format=custom", "--no-password"]
-            done = subprocess.run(
-                command, env=os.environ | connection(url), stdout=file, stderr=subprocess.PIPE, cwd="/", timeout=DUMP_S
-            )
-        if done.returncode != 0:
-            written.unlink()
-            raise Stop(f"The database could not be dumped: {_last(done.stderr.decode(errors='replace'))}")
-        written.replace(target)
+        try:
+            with open(os.open(written, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+                command = [*_as("nebula"), "pg_dump", "--format=custom", "--no-password"]
+                ended = call(command, env=os.environ | connection(url), stdout=file, seconds=DUMP_S, shown="pg_dump")
+            if ended.returncode != 0:
+                raise Stop(f"The database could not be dumped: {_last(ended.stderr.decode(errors='replace'))}")
+            written.replace(target)
+        finally:
+            written.unlink(missing_ok=True)
 
     def restart(self) -> None:
         """Restart what runs the code. Workers hand back what they hold; the sockets go on listening."""
@@ -107,7 +109,7 @@ class Machine:
         """Run a unit to its end."""
         self._run(["systemctl", "start", unit], seconds=24 * 3600, what=f"{unit} (journalctl -u {unit} says why)")
 
-    def _server(self, words: Sequence[str], release: Path | None, stdin: bytes, seconds: int) -> str:
+    def _server(self, words: Sequence[str], release: Path | None, stdin: bytes, seconds: float) -> str:
         done = self._call(self._server_argv(*words), self._release(release), stdin, seconds)
         if done.returncode != 0:
             raise Stop(f"nebula-server {words[0]} failed: {_last(done.stdout)}")
@@ -119,7 +121,7 @@ class Machine:
     def _release(self, release: Path | None) -> dict[str, str]:
         return {"NEBULA_RELEASE": str(release or self._places.current)}
 
-    def _run(self, argv: Sequence[str], *, stdin: bytes = b"", seconds: int = COMMAND_S, what: str = "") -> str:
+    def _run(self, argv: Sequence[str], *, stdin: bytes = b"", seconds: float = COMMAND_S, what: str = "") -> str:
         done = self._call(argv, {}, stdin, seconds)
         if done.returncode != 0:
             said = _last(done.stdout)
@@ -127,21 +129,39 @@ class Machine:
         return done.stdout
 
     def _call(
-        self, argv: Sequence[str], environ: Mapping[str, str], stdin: bytes, seconds: int
+        self, argv: Sequence[str], environ: Mapping[str, str], stdin: bytes, seconds: float
     ) -> subprocess.CompletedProcess[str]:
+        ended = call(argv, env=os.environ | environ, stdin=stdin, seconds=seconds, shown=Path(argv[0]).name)
+        return subprocess.CompletedProcess(argv, ended.returncode, ended.stdout.decode(errors="replace"))
+
+
+def call(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    seconds: float,
+    shown: str,
+    stdin: bytes = b"",
+    stdout: IO[bytes] | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command to its end, its errors beside its output unless that goes to a file.
+
+    Raises Stop if it does not end. Then all that it started in its session is killed too: it would hold the output
+    open, and work on.
+    """
+    streams = (stdout, subprocess.PIPE) if stdout else (subprocess.PIPE, subprocess.STDOUT)
+    with subprocess.Popen(
+        argv, env=env, stdin=subprocess.PIPE, stdout=streams[0], stderr=streams[1], cwd="/", start_new_session=True
+    ) as running:
         try:
-            done = subprocess.run(
-                argv,
-                env=os.environ | environ,
-                input=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd="/",
-                timeout=seconds,
-            )
-        except subprocess.TimeoutExpired:
-            raise Stop(f"{Path(argv[0]).name} did not end within {seconds} s.") from None
-        return subprocess.CompletedProcess(argv, done.returncode, done.stdout.decode(errors="replace"))
+            output, errors = running.communicate(stdin, timeout=seconds)
+        except BaseException as error:
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise Stop(f"{shown} did not end within {seconds:g} s.") from None
+            raise
+    return subprocess.CompletedProcess(argv, running.returncode, output, errors)
 
 
 def connection(url: str) -> dict[str, str]:

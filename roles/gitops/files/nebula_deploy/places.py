@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-
-class Stop(Exception):
-    """It goes no further. The one sentence says why, and what to do."""
+from nebula_root.stop import Stop as Stop
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,11 @@ class Places:
     def lock(self) -> Path:
         """Held by the one deploy that runs."""
         return self.state / "lock"
+
+    @property
+    def begun(self) -> Path:
+        """What is being deployed or gone back from; it outlives a deployer that was killed."""
+        return self.state / "begun.json"
 
     @property
     def revisions(self) -> Path:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nebula_deploy.places import Places, Stop
+from nebula_root import handles
 
 KEPT = 5
+SHORT = 12  # digits of a commit in a release's name
 SPARE_BYTES = 256 << 20  # beyond what the last release took: the database and the services go on writing
 
 
@@ -36,44 +38,54 @@ class Releases:
         self._places = places
 
     def current(self) -> Release | None:
-        """Return the release that the link names."""
+        """Return the release that the link names; None if it names no directory of releases/."""
         try:
-            return self._read(self._places.current.resolve(strict=True))
+            target = self._places.current.parent / os.readlink(self._places.current)
         except OSError:
             return None
+        path = self._places.releases / target.name
+        if target.parent != self._places.releases or not handles.is_directory(path):
+            return None
+        return self._read(path)
 
     def kept(self) -> list[Release]:
-        """Return the releases that served once, the latest first."""
-        found = [self._read(path) for path in self._places.releases.iterdir() if (path / "venv").is_dir()]
-        served = [one for one in found if one.deployed_at or _is_first(one)]
-        return sorted(served, key=lambda one: (one.deployed_at, one.name), reverse=True)
+        """Return the releases that have served, the latest first."""
+        paths = [path for path in self._places.releases.iterdir() if handles.is_directory(path, "venv")]
+        served = [release for release in map(self._read, paths) if self.has_served(release.path)]
+        return sorted(served, key=lambda release: (release.deployed_at, release.name), reverse=True)
 
     def before(self, release: Release) -> Release | None:
         """Return the release that came to serve before this one did."""
         older = [one for one in self.kept() if (one.deployed_at, one.name) < (release.deployed_at, release.name)]
         return older[0] if older else None
 
+    def of(self, commit: str) -> list[Path]:
+        """Return the directories that deploys of this commit made."""
+        ids = {path: path.name.rpartition("-")[2] for path in self._places.releases.iterdir()}
+        return [path for path, short in ids.items() if len(short) >= SHORT and commit.startswith(short)]
+
     def begin(self, path: Path) -> None:
-        """Make an empty directory for a release that is going to be built."""
-        shutil.rmtree(path, ignore_errors=True)
+        """Make an empty directory for a release that is going to be built. It stays root's."""
+        handles.remove(path)
         path.mkdir(mode=0o755)
-        (path / "building").touch()
+        handles.write_text(path, "building", "")
 
     def finish(self, path: Path) -> None:
         """Note that a release is whole."""
-        (path / "building").replace(path / "built")
+        with handles.directory(path) as handle:
+            os.rename("building", "built", src_dir_fd=handle, dst_dir_fd=handle)
 
     def is_built(self, path: Path) -> bool:
-        """Whether a deploy made all of it, so that it can be taken as it is."""
-        return (path / "built").exists()
+        """Return whether a deploy made all of it, so that it can be taken as it is."""
+        return handles.is_file(path, "built")
 
     def has_served(self, path: Path) -> bool:
-        """Whether a deploy brought it to serve, now or once."""
-        return (path / "deployed").exists()
+        """Return whether a deploy brought it to serve, now or once, or site.yml made it."""
+        return self._read(path).deployed_at > 0 or self.is_first(path)
 
     def is_first(self, path: Path) -> bool:
-        """Whether site.yml made it, and no deploy."""
-        return path.is_dir() and _is_first(self._read(path))
+        """Return whether site.yml made it, and no deploy."""
+        return handles.is_directory(path) and not any(handles.is_file(path, mark) for mark in ("building", "built"))
 
     def switch(self, path: Path) -> None:
         """Let the link name another release: who looks sees the one or the other."""
@@ -84,9 +96,7 @@ class Releases:
 
     def mark(self, path: Path, commit: str) -> None:
         """Note that a release has come to serve."""
-        written = path / "deployed.new"
-        written.write_text(json.dumps({"commit": commit, "at": time.time()}))
-        written.replace(path / "deployed")
+        handles.write_text(path, "deployed", json.dumps({"commit": commit, "at": time.time()}))
 
     def prune(self) -> list[str]:
         """Remove all but the five that served last (and the one that runs); return their names."""
@@ -94,7 +104,7 @@ class Releases:
         kept = {one.path for one in self.kept()[:KEPT]} | ({current.path} if current else set())
         gone = [path for path in sorted(self._places.releases.iterdir()) if path not in kept]
         for path in gone:
-            shutil.rmtree(path, ignore_errors=True)
+            handles.remove(path)
         for dump in self._dumps()[KEPT:]:
             dump.unlink(missing_ok=True)
         return [path.name for path in gone]
@@ -121,15 +131,11 @@ class Releases:
 
     def _read(self, path: Path) -> Release:
         try:
-            said = json.loads((path / "deployed").read_text())
-            return Release(path, str(said["commit"]), float(said["at"]))
-        except (OSError, ValueError, KeyError):
+            noted = json.loads(handles.read_text(path, "deployed"))
+            return Release(path, str(noted["commit"]), float(noted["at"]))
+        except (OSError, ValueError, KeyError, TypeError):
             match = re.search("-([0-9a-f]{12})$", path.name)
             return Release(path, match[1] if match else None, 0.0)
-
-
-def _is_first(release: Release) -> bool:
-    return not any((release.path / mark).exists() for mark in ("building", "built"))
 
 
 def _size(folder: Path) -> int:

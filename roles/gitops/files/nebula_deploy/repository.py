@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from nebula_deploy.places import Stop
 
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 MAIN, DEPLOYED = "refs/heads/main", "refs/nebula/deployed"
+COMMAND_S = 300.0
+# git deletes a ref by a lock in the repository's own directory, which is root's. No ref of this repository is packed,
+# so that its file is all there is of it; its own lock (FILE.lock, made by whoever comes first) is git's.
+DELETE = """
+set -euC
+cd "$1"
+: >"$2.lock"
+trap 'rm -f "$2.lock"' EXIT
+[ -z "$3" ] || [ "$(cat "$2")" = "$3" ]
+rm -f "$2"
+"""
 MOST_BYTES = 4 << 20  # of a file that is read: none of the product's is near that
 
 
@@ -79,17 +91,20 @@ class Repository:
         self._git(*fetch, str(bundle), f"+{commit}:refs/nebula/brought")
 
     def move(self, ref: str, to: str | None, *, only_from: str | None = None) -> bool:
-        """Set a ref, or delete it; with `only_from`, only where it is there now. Return whether it was done.
+        """Set a ref, or delete it; with `only_from`, only if it is there now. Return whether it was done.
 
-        The one thing that is done as whoever asks: deleting writes into the repository's own directory.
+        As the user that owns the refs: who pushes could have put links in their place. Raises Stop if a ref that
+        may be anywhere does not move.
         """
-        if to is None:
-            if self.named(ref) is None:
-                return True
-            words = ["update-ref", "-d", ref, *([only_from] if only_from else [])]
+        if to is not None:
+            done = self._run("update-ref", ref, to, *([only_from] if only_from else []))
+        elif self.named(ref) is None:
+            return True
         else:
-            words = ["update-ref", ref, to, *([only_from] if only_from else [])]
-        return self._run(*words, as_user=False).returncode == 0
+            done = self._call(["sh", "-c", DELETE, "sh", str(self._path), ref, only_from or ""], f"deleting {ref}")
+        if done.returncode != 0 and only_from is None:
+            raise Stop(f"{ref} could not be moved: {done.stderr.decode(errors='replace').strip()[-300:]}")
+        return done.returncode == 0
 
     def _git(self, *words: str) -> str:
         return self._bytes(*words).decode(errors="replace")
@@ -101,11 +116,18 @@ class Repository:
         return done.stdout
 
     def _run(
-        self, *words: str, stdin: bytes = b"", environ: dict[str, str] | None = None, as_user: bool = True
+        self, *words: str, stdin: bytes = b"", environ: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         # Its directory is root's, its objects are the pushers': git is told that this is meant.
         set_up = [f"--git-dir={self._path}", "-c", f"safe.directory={self._path}", "-c", "core.quotePath=false"]
-        told = {"HOME": str(self._path.parent), "LC_ALL": "C.UTF-8"} | (environ or {})
-        with_environ = ["env", *(f"{name}={value}" for name, value in told.items())]
-        command = [*with_environ, *(self._as_user if as_user else []), "git", *set_up, *words]
-        return subprocess.run(command, input=stdin, capture_output=True, cwd="/", timeout=300)
+        return self._call(["git", *set_up, *words], f"git {words[0]}", stdin, environ or {})
+
+    def _call(
+        self, argv: list[str], shown: str, stdin: bytes = b"", environ: Mapping[str, str] = MappingProxyType({})
+    ) -> subprocess.CompletedProcess[bytes]:
+        settings = {"HOME": str(self._path.parent), "LC_ALL": "C.UTF-8", **environ}
+        command = ["env", *(f"{name}={value}" for name, value in settings.items()), *self._as_user, *argv]
+        try:
+            return subprocess.run(command, input=stdin, capture_output=True, cwd="/", timeout=COMMAND_S)
+        except subprocess.TimeoutExpired:
+            raise Stop(f"{shown} did not end within {COMMAND_S:g} s.") from None

@@ -39,7 +39,7 @@ class Course(Enum):
 def parse(name: str, text: str) -> Revision:
     """Read one revision file. Raises Stop."""
     found: dict[str, object] = {}
-    for node in ast.parse(text).body:
+    for node in _statements(name, text):
         target = node.targets[0] if isinstance(node, ast.Assign) and len(node.targets) == 1 else None
         if isinstance(node, ast.AnnAssign):
             target = node.target
@@ -50,6 +50,16 @@ def parse(name: str, text: str) -> Revision:
         raise Stop(f'{name} does not say its revision: it needs a line revision = "...".')
     downs = down if isinstance(down, tuple) else (() if down is None else (str(down),))
     return Revision(revision, downs, found.get("contracts") is True)
+
+
+def _statements(name: str, text: str) -> list[ast.stmt]:
+    try:
+        return ast.parse(text).body
+    except SyntaxError as error:
+        # Not the error's own words: they hold the line that it found.
+        raise Stop(f"{name}, line {error.lineno or 1}, cannot be parsed: correct it.") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise Stop(f"{name} cannot be parsed ({type(error).__name__}): correct it.") from None
 
 
 def graph(revisions: Iterable[Revision]) -> Graph:

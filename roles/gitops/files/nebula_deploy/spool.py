@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import re
-import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -18,11 +17,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from nebula_deploy import begun as begun_of
+from nebula_deploy.begun import Begun
 from nebula_deploy.deploying import Deploying
 from nebula_deploy.logs import Log, mark
 from nebula_deploy.machine import Machine
 from nebula_deploy.places import Places, Stop
-from nebula_deploy.repository import COMMIT, MAIN, Repository
+from nebula_deploy.repository import COMMIT, Repository
+from nebula_deploy.rows import Row
+from nebula_root import handles
 
 ROW = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 BACKUP = "nebula-backup.service"
@@ -55,7 +58,7 @@ class Spool:
         while waiting := self._waiting():
             for each in waiting:
                 try:
-                    with self.turn():
+                    with self.turn(each.path.name):
                         self._one(each.path)
                 except Exception:  # noqa: BLE001 - the next one has its turn; the journal has the traceback
                     traceback.print_exc()
@@ -63,59 +66,71 @@ class Spool:
                     _remove(each.path)
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait for whoever deploys just now."""
+    def turn(self, identifier: str = "") -> Iterator[None]:
+        """Wait for whoever deploys just now, and complete what was killed unless this turn begins it again."""
         self._places.state.mkdir(parents=True, exist_ok=True)
         with self._places.lock.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            begun = begun_of.read(self._places.begun)
+            if begun is not None and (begun.commit is None or begun.commit != identifier):
+                self._complete(begun)
             yield
 
-    def deploy(self, commit: str) -> bool:
+    def deploy(self, commit: str, *, is_brought: bool = False) -> bool:
         """Deploy a commit, in one's turn; record the outcome."""
-        row = self._recorded("operation", "begin", commit)
-        return self._logged(commit, row, lambda deploying: deploying.deploy(commit))
+        row = Row(self._places, self._machine)
+
+        def work(deploying: Deploying) -> str:
+            return deploying.deploy(commit, is_brought=is_brought, on_begin=lambda: row.begin(commit))
+
+        return self._logged(commit, row, work)
 
     def rollback(self, identifier: str, row: str | None) -> bool:
         """Go back, in one's turn; record the outcome."""
-        return self._logged(identifier, row, lambda deploying: deploying.rollback())
+        return self._logged(identifier, Row(self._places, self._machine, row), lambda deploying: deploying.rollback())
+
+    def _complete(self, begun: Begun) -> None:
+        is_waiting = begun.commit is not None and (self._places.pushes / begun.commit).exists()
+        print("A deploy or a rollback was killed: completing or taking it back.", flush=True)
+        try:
+            self._deploying(_print).complete(begun, is_waiting=is_waiting)
+        except (Stop, OSError) as error:
+            print(f"Not all of it could be taken back: {error}", flush=True)
+
+    def _deploying(self, say: Callable[[str], None]) -> Deploying:
+        return Deploying(self._places, self._repository, self._machine, say)
 
     def _one(self, path: Path) -> None:
         if path.parent == self._places.pushes and COMMIT.fullmatch(path.name):
-            self._push(path.name)
+            self.deploy(path.name)
         elif path.parent == self._places.requests and ROW.fullmatch(path.name):
             self._request(path.name)
         else:
             print(f"Removed what is no id: {path.name!r}", flush=True)
 
-    def _push(self, commit: str) -> None:
-        if not self._repository.named(MAIN) or not self._repository.is_ancestor(commit, MAIN):
-            with Log(self._places.logs, commit) as log:
-                log.failed(f"{commit[:12]} is no commit of main (a push before it failed?): push again.")
+    def _request(self, identifier: str) -> None:
+        row = Row(self._places, self._machine, identifier)
+        if (self._places.logs / f"{identifier}.log").exists():
+            row.end("failed", "It was cut off in the middle. See nebula deploy status, and ask again.")
             return
-        self.deploy(commit)
-
-    def _request(self, row: str) -> None:
-        if (self._places.logs / f"{row}.log").exists():
-            self._end(row, "failed", "It was cut off in the middle. See nebula deploy status, and ask again.")
-            return
-        asked = json.loads(self._machine.server("operation", "take", row))
+        asked = json.loads(self._machine.server("operation", "take", identifier))
         if asked["kind"] == "rollback":
-            self.rollback(row, row)
+            self.rollback(identifier, identifier)
         elif asked["kind"] == "backup":
-            self._backup(row)
+            self._backup(identifier, row)
         else:
-            self._end(row, "failed", "The machine does not know this kind: run playbooks/site.yml.")
+            row.end("failed", "The machine does not know this kind: run playbooks/site.yml.")
 
-    def _backup(self, row: str) -> None:
-        with Log(self._places.logs, row) as log:
+    def _backup(self, identifier: str, row: Row) -> None:
+        with Log(self._places.logs, identifier) as log:
             try:
                 sentence = self._backed_up()
             except Stop as stop:
                 log.failed(str(stop))
-                self._end(row, "failed", str(stop))
+                row.end("failed", str(stop))
             else:
                 log.done(sentence)
-                self._end(row, "done", sentence)
+                row.end("done", sentence)
 
     def _backed_up(self) -> str:
         """Run the backup's unit to its end; return its own sentence of success. Raises Stop with that of a failure."""
@@ -138,40 +153,21 @@ class Spool:
             return None
         return str(json.loads(path.read_text())["sentence"])
 
-    def _logged(self, identifier: str, row: str | None, work: Callable[[Deploying], str]) -> bool:
+    def _logged(self, identifier: str, row: Row, work: Callable[[Deploying], str]) -> bool:
         with Log(self._places.logs, identifier) as log:
             try:
-                sentence = work(Deploying(self._places, self._repository, self._machine, log.say))
-            except Exception as error:  # noqa: BLE001 - who waits is told; the journal has the traceback
-                sentence = str(error) if isinstance(error, Stop) else f"The deployer made a mistake: {error!r}."
-                if not isinstance(error, Stop):
-                    traceback.print_exc()
-                self._end(row, "failed", sentence)
+                sentence = work(self._deploying(log.say))
+            except BaseException as error:
+                sentence = _sentence(error)
+                row.end("failed", sentence)
                 log.failed(sentence)
+                if not isinstance(error, Exception):
+                    raise
                 return False
-            self._end(row, "done", sentence)
+            row.end("done", sentence)
             log.done(sentence)
         self._tidy()
         return True
-
-    def _recorded(self, *words: str) -> str | None:
-        """Ask nebula-server for a row; a machine whose database does not answer deploys all the same."""
-        if not self._places.serves:
-            return None
-        try:
-            return self._machine.server(*words).strip()
-        except Stop as stop:
-            print(f"Not recorded: {stop}", flush=True)
-            return None
-
-    def _end(self, row: str | None, state: str, sentence: str) -> None:
-        if row is None:
-            return
-        release = self._places.current.resolve().name
-        try:
-            self._machine.server("operation", "end", row, state, release, stdin=sentence)
-        except Stop as stop:
-            print(f"Not recorded: {stop}", flush=True)
 
     def _waiting(self) -> list[Waiting]:
         folders = [folder for folder in (self._places.pushes, self._places.requests) if folder.is_dir()]
@@ -185,9 +181,21 @@ class Spool:
 
 
 def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        shutil.rmtree(path, ignore_errors=True)
-    if path.exists():
+    handles.remove(path)
+    if os.path.lexists(path):
         time.sleep(5)  # it would be found again at once, and again
+
+
+def _sentence(error: BaseException) -> str:
+    """Return what the pusher reads. Of a mistake not its own words: they may hold what was being read."""
+    if isinstance(error, Stop):
+        return str(error)
+    traceback.print_exc()
+    name = type(error).__name__
+    if isinstance(error, Exception):
+        return f"The deployer made a mistake ({name}); journalctl -u nebula-operations.service has the rest."
+    return f"It was interrupted ({name})."
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
