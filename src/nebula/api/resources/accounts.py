@@ -9,6 +9,7 @@ import falcon
 from nebula.api.listings import write_listing
 from nebula.api.requests import JsonBodies, path_id, principal
 from nebula.api.shapes import time_json
+from nebula.domain.credentials import SHARED_ADDRESS
 from nebula.domain.records import Principal, Session
 from nebula.services.accounts import Accounts, Tokens
 
@@ -120,5 +121,4 @@ def _write_tokens(resp: falcon.Response, tokens: Tokens) -> None:
 
 
 def _device(req: falcon.Request) -> dict[str, str]:
-    # A unix socket has no address; what it brings is counted as one.
-    return {"address": req.remote_addr or "local", "user_agent": req.user_agent or ""}
+    return {"address": req.remote_addr or SHARED_ADDRESS, "user_agent": req.user_agent or ""}
