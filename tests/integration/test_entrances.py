@@ -58,5 +58,3 @@ def test_a_data_directory_that_cannot_be_made_is_named(entrance: str, tmp_path: 
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
     assert "NEBULA_DATA_DIR" in line
-
-
