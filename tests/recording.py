@@ -44,10 +44,11 @@ def problem(status: int, code: str, detail: str = "It did not work.", **headers:
 
 
 class Recording:
-    """The server. `answers` maps "GET /path" to what is said; everything else is 404."""
+    """The server. `answers` maps "GET /path" to what is said; everything else gets `otherwise`, a 404 unless set."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Responder] = {}
+        self.otherwise: Responder = problem(404, "not_found", "There is no such thing.")
         self.asked: list[Asked] = []
         recording = self
 
@@ -93,9 +94,7 @@ class Recording:
 
     def said(self, asked: Asked) -> Said:
         self.asked.append(asked)
-        responder = self.answers.get(
-            f"{asked.method} {asked.path}", problem(404, "not_found", "There is no such thing.")
-        )
+        responder = self.answers.get(f"{asked.method} {asked.path}", self.otherwise)
         said = responder(asked) if callable(responder) else responder
         return said if isinstance(said, Said) else Said(200, said)
 

@@ -18,10 +18,18 @@ from nebula_cli.errors import CliError, NotFound, Refused, SignInAgain, Unreacha
 
 V1 = "/api/v1"
 DEFAULT_PORT = 8420
+MAX_DETAIL = 1000
 CONNECT_S = 10.0
 ANSWER_S = 60.0
 # urllib3 sends a body under the connect timeout: each piece of it has this long to leave.
 SEND_S = 30.0
+
+
+class Members(dict[str, Any]):
+    """An object of the API. A member that is missing means that what answered is not Nebula."""
+
+    def __missing__(self, name: str) -> Any:
+        raise Unreachable(f"What answers there is not Nebula (no {output.clean(str(name))!r}); see nebula ping")
 
 
 @dataclass(frozen=True)
@@ -33,11 +41,8 @@ class Answer:
     body: bytes
 
     def json(self) -> dict[str, Any]:
-        """Return the body's object. Raises Unreachable where the answer is not one of Nebula's."""
-        try:
-            found = json.loads(self.body)
-        except ValueError:
-            found = None
+        """Return the body's object. Raises Unreachable if the answer is not one of Nebula's."""
+        found = _parsed(self.body)
         if not isinstance(found, dict):
             raise Unreachable(
                 f"What answers there (status {self.status}) is not Nebula; check the address: nebula ping"
@@ -98,8 +103,8 @@ class Server:
 
 
 def checked(answer: Answer, server: Server) -> Answer:
-    """Return the answer if it is a good one. Raises what its problem means."""
-    if answer.status < 400:
+    """Return the answer if its status is 2xx. Raises what any other means: Nebula's API never redirects the client."""
+    if 200 <= answer.status < 300:
         return answer
     raise problem(answer, server)
 
@@ -107,8 +112,8 @@ def checked(answer: Answer, server: Server) -> Answer:
 def problem(answer: Answer, server: Server) -> CliError:
     """Return the ending that a problem means: its `detail` is the server's own line for people."""
     found = _problem_members(answer)
-    code = str(found.get("code", ""))
-    detail = output.clean(str(found.get("detail", "")))
+    code = str(found.get("code") or "")
+    detail = output.clean(str(found.get("detail") or f"{server.url} refused it ({code})."))[:MAX_DETAIL]
     if not code and not answer.body and answer.status in {401, 404}:
         return _bodiless(answer.status)  # HEAD
     if not code:
@@ -165,11 +170,16 @@ def _bodiless(status: int) -> CliError:
 def _problem_members(answer: Answer) -> dict[str, Any]:
     if not answer.headers.get("Content-Type", "").startswith("application/problem+json"):
         return {}
-    try:
-        found = json.loads(answer.body)
-    except ValueError:
-        return {}
+    found = _parsed(answer.body)
     return found if isinstance(found, dict) else {}
+
+
+def _parsed(body: bytes) -> Any:
+    """Return what a JSON body holds, its objects as Members; None if it is not JSON."""
+    try:
+        return json.loads(body, object_hook=Members)
+    except (ValueError, RecursionError):  # RecursionError: nested beyond any answer of Nebula's
+        return None
 
 
 def _retry_after_s(answer: Answer) -> float | None:

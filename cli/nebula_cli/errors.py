@@ -15,6 +15,11 @@ class CliError(Exception):
         super().__init__(f"{what}. {advice}" if advice else what)
         self.what = what
 
+    def put_before(self, sentence: str) -> None:
+        """Begin the message with `sentence`; the exit code stays."""
+        self.what = f"{sentence} {self.what}"
+        self.args = (f"{sentence} {self}",)
+
 
 class UsageError(CliError):
     """The command line cannot be meant; nothing was done."""

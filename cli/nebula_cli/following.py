@@ -9,7 +9,7 @@ from typing import Any
 from nebula_cli import lookup, output, shapes
 from nebula_cli.errors import CliError, NotFound
 from nebula_cli.patience import Patience
-from nebula_cli.signed_in import SignedIn
+from nebula_cli.signed_in import SignedIn, objects
 
 TITLES = ("ID", "STATE", "DONE", "SPEED", "LEFT", "NODE", "MAKES", "FILE")
 POLL_S = 1.0
@@ -96,7 +96,7 @@ class Watch:
         answer = self._api.request("GET", "/jobs", query=query, headers=headers)
         if answer.status == 304:
             return False
-        live = answer.json().get("items", [])
+        live = objects(answer.json()["items"])
         still = {job["id"] for job in live}
         for job in self._live:
             if job["id"] not in still:

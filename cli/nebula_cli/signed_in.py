@@ -8,9 +8,9 @@ from typing import Any
 import urllib3
 
 from nebula_cli import credentials as kept
-from nebula_cli.client import V1, Answer, Server, checked, problem, server_url
+from nebula_cli.client import V1, Answer, Server, checked, server_url
 from nebula_cli.credentials import Credentials, Keyring
-from nebula_cli.errors import SignInAgain
+from nebula_cli.errors import SignInAgain, Unreachable
 
 PAGE = 200
 MAX_PAGES = 100_000
@@ -48,7 +48,7 @@ class SignedIn:
         asked = {**(query or {}), "limit": str(page)}
         for _ in range(MAX_PAGES):
             listing = self.get(path, asked)
-            yield from listing.get("items", [])
+            yield from objects(listing["items"])
             cursor = listing.get("next_cursor")
             if not cursor:
                 return
@@ -63,7 +63,10 @@ class SignedIn:
         json_body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send a request; a refused access token is renewed once. Raises what the answer's problem means."""
+        """Send a request; a refused access token is renewed once. Raises what any answer but a good one means.
+
+        A 304 is a good one if `headers` asked for it.
+        """
         for attempt in (1, 2):
             token = self.access_token()
             answer = self.server.request(
@@ -72,6 +75,8 @@ class SignedIn:
             if answer.status != 401 or attempt == 2:
                 break
             self.renew(token)
+        if answer.status == 304 and "If-None-Match" in (headers or {}):
+            return answer
         return checked(answer, self.server)
 
     def send_once(
@@ -114,9 +119,7 @@ class SignedIn:
         if answer.status in {401, 403} and "json" in answer.headers.get("Content-Type", ""):
             self.keyring.drop(self.server.url)
             raise SignInAgain(f"The session has ended; sign in again: {kept.login_command(self.server.url)}")
-        if answer.status >= 400:
-            raise problem(answer, self.server)
-        new = kept.from_tokens(old.username, answer.json())
+        new = kept.from_tokens(old.username, checked(answer, self.server).json())
         self.keyring.store(self.server.url, new)
         return new
 
@@ -125,6 +128,13 @@ def forget(keyring: Keyring, server: str) -> None:
     """Drop the session of this machine."""
     with keyring.locked():
         keyring.drop(server)
+
+
+def objects(items: Any) -> list[dict[str, Any]]:
+    """Return a listing's items. Raises Unreachable if they are not a list of objects."""
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise Unreachable("What answers there is not Nebula (its listing holds no items); see nebula ping")
+    return items
 
 
 def _bearer(token: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from nebula.auth.tokens import AccessTokens
 from nebula.config import Settings
 from nebula.db import accounts as account_rows
 from nebula.db import counts, migrate, nodes
-from nebula.db.database import Database
+from nebula.db.database import Database, sqlite_path
 from nebula.domain.states import BackupState, OperationState, Queue, Role
 from nebula.errors import InvalidInput, NebulaError, NotFound, SettingsError, StoreUnavailable
 from nebula.messages import Messages
@@ -52,6 +52,11 @@ def main(argv: list[str] | None = None) -> int:
         if log := error.details.get("log"):
             print(f"The end of {error.details.get('path')}:\n{log}", file=sys.stderr)
         return _status(error)
+    except OSError as error:
+        # Every path that a command opens by itself is below the data directory.
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"nebula-server: {place}{error.strerror or error}; see NEBULA_DATA_DIR.", file=sys.stderr)
+        return FAILED
 
 
 def _status(error: NebulaError) -> int:
@@ -335,8 +340,8 @@ def _password(arguments: argparse.Namespace) -> str:
 
 def _require_database(settings: Settings) -> None:
     # Opening SQLite would make an empty database in the wrong place.
-    path = Path(settings.database_url.removeprefix("sqlite:///"))
-    if settings.embedded_database and not path.exists():
+    path = sqlite_path(settings.database_url)
+    if path is not None and not Path(path).exists():
         raise SettingsError(
             f"There is no database at {path}. Set NEBULA_DATA_DIR (or DATABASE_URL) to the server's, or run"
             " nebula-server migrate to make a new one."

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from nebula.errors import SettingsError
 
+MAX_PORT = 65535
 MINIMUM_KEY_BYTES = 32  # RFC 7518 3.2: an HS256 key is at least as long as the hash
 KEY_WITH_END = re.compile(r"(.+)@(\d{4}-\d\d-\d\dT\d\d:\d\dZ)")
 ENCODERS = ("auto", "h264_qsv", "h264_vaapi", "libx264")
@@ -35,17 +37,21 @@ def _row(name: str, help: str, default: Any, parse: Callable[[str], Any] = str, 
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError("must be 1 or more")
-    return number
+    if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) < 1:
+        raise ValueError("takes a whole number of 1 or more")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0.1 <= number <= 3600:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or not 0.1 <= float(text) <= 3600:
         raise ValueError("takes 0.1 to 3600 seconds")
-    return number
+    return float(text)
+
+
+def _path(text: str) -> Path:
+    if not text.isprintable():
+        raise ValueError("takes a path without line breaks and control characters")
+    return Path(text)
 
 
 def key_and_end(text: str) -> tuple[str, datetime | None]:
@@ -64,21 +70,65 @@ def _keyring(text: str) -> tuple[str, ...]:
     return keys
 
 
+def _parts(text: str, form: str) -> SplitResult:
+    """Take a URL apart. Raises ValueError that says which form it takes, and nothing of what it holds."""
+    try:
+        parts = urlsplit(text)
+        is_good = text.isprintable() and " " not in text and parts.port != 0  # a port that is no number raises
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise ValueError(f"takes {form}")
+    return parts
+
+
 def _database_url(text: str) -> str:
-    if not text.startswith(("postgresql://", "postgres://", "sqlite:///")):
-        raise ValueError("takes postgresql://USER:PASSWORD@HOST/NAME or sqlite:///PATH")
+    form = "postgresql://USER:PASSWORD@HOST/NAME or sqlite:////PATH"
+    if text.startswith("sqlite:"):
+        # What follows sqlite:/// is the path as it is, without escapes.
+        if not text.startswith("sqlite:////") or not text.isprintable():
+            raise ValueError(f"takes {form}")
+        return text
+    parts = _parts(text, form)
+    if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/") or parts.fragment:
+        raise ValueError(f"takes {form}; a special character in the password is written as %XX")
+    return text
+
+
+def _redis_url(text: str) -> str:
+    form = "redis://:PASSWORD@HOST:PORT/NUMBER"
+    parts = _parts(text, form)
+    is_redis = parts.scheme in {"redis", "rediss"} and parts.hostname
+    if not is_redis or not re.fullmatch(r"/?\d{0,5}", parts.path, re.ASCII) or parts.query or parts.fragment:
+        raise ValueError(f"takes {form}; a special character in the password is written as %XX")
     return text
 
 
 def _http_url(text: str) -> str:
-    if not re.match(r"https?://[^/]+/?$", text):
-        raise ValueError("takes http://HOST:PORT or https://HOST:PORT")
+    form = "http://HOST:PORT or https://HOST:PORT"
+    parts = _parts(text, form)
+    is_address = parts.scheme in {"http", "https"} and parts.hostname and parts.username is None
+    if not is_address or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(f"takes {form}")
     return text.rstrip("/")
 
 
+def _bucket(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text):
+        raise ValueError("takes 3 to 63 small letters, digits, dots and dashes")
+    return text
+
+
 def _bind(text: str) -> str:
-    if not re.match(r".+:\d{1,5}$", text):
-        raise ValueError("takes ADDRESS:PORT")
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:.%a-z]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", text)
+    if match is None or int(match[2]) > MAX_PORT:
+        raise ValueError(f"takes ADDRESS:PORT, an IPv6 address in brackets, a port of at most {MAX_PORT}")
+    return text
+
+
+def _owner(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text):
+        raise ValueError("takes 1 to 64 letters (a-z), digits, dots, underscores or dashes")
     return text
 
 
@@ -99,21 +149,24 @@ class Settings:
     """Every setting, checked. Empty means "not set": the embedded store of that kind is used."""
 
     data_dir: Path = _row(
-        "NEBULA_DATA_DIR", "directory for everything that this node keeps itself", Path(".nebula"), Path
+        "NEBULA_DATA_DIR", "directory for everything that this node keeps itself", Path(".nebula"), _path
     )
     bind: str = _row("NEBULA_BIND", "address and port of the gateway", "127.0.0.1:8420", _bind)
     database_url: str = _row(
         "DATABASE_URL", "postgresql://...; unset: SQLite in the data directory", "", _database_url, True
     )
-    redis_url: str = _row("REDIS_URL", "redis://...; unset: a queue in the data directory", "", str, True)
+    redis_url: str = _row("REDIS_URL", "redis://...; unset: a queue in the data directory", "", _redis_url, True)
     s3_endpoint: str = _row("S3_ENDPOINT", "http://HOST:PORT of MinIO or any S3; unset: a directory", "", _http_url)
     s3_public_endpoint: str = _row("S3_PUBLIC_ENDPOINT", "the name by which other nodes reach the store", "", _http_url)
     s3_access_key: str = _row("S3_ACCESS_KEY", "the store's access key", "", str, True)
     s3_secret_key: str = _row("S3_SECRET_KEY", "the store's secret key", "", str, True)
-    s3_bucket: str = _row("S3_BUCKET", "the bucket that holds every object", "nebula-uploads")
+    s3_bucket: str = _row("S3_BUCKET", "the bucket that holds every object", "nebula-uploads", _bucket)
     s3_region: str = _row("S3_REGION", "the region that requests are signed for", "us-east-1")
     s3_sync_dir: Path | None = _row(
-        "S3_SYNC_DIR", "a directory on the store's drive, where that is in this machine: synced before done", None, Path
+        "S3_SYNC_DIR",
+        "a directory on the store's drive, where that is in this machine: synced before done",
+        None,
+        _path,
     )
     secret_keys: tuple[str, ...] = _row(
         "SECRET_KEY",
@@ -129,10 +182,10 @@ class Settings:
     metrics_token: str = _row("METRICS_TOKEN", "bearer token for /metrics; unset: 404", "", str, True)
     node_name: str = _row("NEBULA_NODE", "stable name of this worker node; unset: the host's name", "", _node)
     power_supply_dir: Path = _row(
-        "NEBULA_POWER_SUPPLY_DIR", "where batteries and adapters are read", Path("/sys/class/power_supply"), Path
+        "NEBULA_POWER_SUPPLY_DIR", "where batteries and adapters are read", Path("/sys/class/power_supply"), _path
     )
     thermal_dir: Path | None = _row(
-        "NEBULA_THERMAL_DIR", "where temperatures are read (thermal_zone*/temp); unset: what psutil finds", None, Path
+        "NEBULA_THERMAL_DIR", "where temperatures are read (thermal_zone*/temp); unset: what psutil finds", None, _path
     )
     power_interval_s: float = _row("NEBULA_POWER_INTERVAL", "seconds between two power readings", 5.0, _seconds)
     chunk_s: float = _row("NEBULA_CHUNK_SECONDS", "seconds of film in one encoded chunk, at least", 30.0, _seconds)
@@ -145,9 +198,9 @@ class Settings:
     reserve_bytes: int = _row("NEBULA_RESERVE_BYTES", "disk kept free for the database", 1 << 30, _positive)
     sweep_interval_s: int = _row("NEBULA_SWEEP_INTERVAL", "seconds between two sweeps", 60, _positive)
     spool_dir: Path | None = _row(
-        "NEBULA_SPOOL_DIR", "where the ids of requested operations go; unset: none can be asked for", None, Path
+        "NEBULA_SPOOL_DIR", "where the ids of requested operations go; unset: none can be asked for", None, _path
     )
-    owner: str = _row("NEBULA_OWNER", "name of the first account", "owner")
+    owner: str = _row("NEBULA_OWNER", "name of the first account", "owner", _owner)
     owner_password_file: str = _row("NEBULA_OWNER_PASSWORD_FILE", "file with the first account's password", "")
 
     @property
@@ -223,5 +276,6 @@ def _parsed(setting: Setting, text: str) -> Any:
     try:
         return setting.parse(text)
     except ValueError as error:
-        shown = "its value" if setting.secret else repr(text)
+        # An address may hold a password even if its setting is no secret.
+        shown = "its value" if setting.secret or "@" in text else repr(text[:200])
         raise SettingsError(f"{setting.name}: {shown} is not usable: {error}. It is: {setting.help}.") from error

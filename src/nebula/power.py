@@ -1,35 +1,27 @@
 """Battery, mains and heat, read from sysfs. What cannot be read is unknown, with the reason; nothing here raises.
 
 psutil's `sensors_battery` knows only adapters called AC and the first battery by name, and takes a wireless mouse for a
-battery: supplies are read here, temperatures by psutil where no other tree is named.
+battery: supplies are read here, temperatures by psutil if no other tree is named. What the readings mean together is
+decided in domain/supplies.py.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from nebula.domain import supplies
+from nebula.domain.supplies import Supply
 from nebula.domain.throttle import PowerReading
 
-MAINS_TYPES = {"Mains", "USB"}
 HOTTEST_PLAUSIBLE_C = 130.0
 CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
-
-
-@dataclass(frozen=True)
-class Battery:
-    """One system battery: its share of what all hold, in whatever unit the driver counts in."""
-
-    name: str
-    status: str
-    now: float | None
-    full: float | None
-    unit: str  # energy, charge or capacity
+TEXTS = ("type", "scope", "present", "online", "status")
+NUMBERS = ("energy_now", "energy_full", "charge_now", "charge_full", "capacity", "voltage_now")
 
 
 class PowerSupplies:
@@ -42,11 +34,9 @@ class PowerSupplies:
     def read(self) -> PowerReading:
         """Take one reading."""
         problems: list[str] = []
-        supplies = self._supplies(problems)
-        batteries = [found for path in supplies if (found := _battery(path, problems)) is not None]
-        on_mains = _on_mains(supplies, batteries)
-        percent = _percent(batteries, problems)
-        return PowerReading(on_mains, percent, self._temperature(), tuple(problems))
+        found = [_supply(path) for path in self._supplies(problems)]
+        percent = supplies.percent(found, problems)
+        return PowerReading(supplies.on_mains(found), percent, self._temperature(), tuple(problems))
 
     def _supplies(self, problems: list[str]) -> list[Path]:
         try:
@@ -74,52 +64,10 @@ def load() -> float:
         return 0.0
 
 
-def _on_mains(supplies: list[Path], batteries: list[Battery]) -> bool | None:
-    adapters = [path for path in supplies if _text(path / "type") in MAINS_TYPES]
-    if any(_text(path / "online") == "1" for path in adapters):
-        return True
-    if any(battery.status == "Discharging" for battery in batteries):
-        return False
-    if any(_text(path / "type") == "Mains" and _text(path / "online") == "0" for path in adapters):
-        return False
-    # "Not charging" (a charge limit), "Full" and "Unknown" without an adapter's word: nothing drains the battery.
-    return True if batteries else None
-
-
-def _battery(path: Path, problems: list[str]) -> Battery | None:
-    if _text(path / "type") != "Battery" or _text(path / "scope") == "Device" or _text(path / "present") == "0":
-        return None
-    status = _text(path / "status") or "Unknown"
-    for unit in ("energy", "charge"):
-        now, full = _number(path / f"{unit}_now"), _number(path / f"{unit}_full")
-        if now is not None and full is not None and full > 0:
-            return Battery(path.name, status, now, full, unit)
-    capacity = _number(path / "capacity")
-    if capacity is None:
-        problems.append(f"{path.name} does not say how full it is")
-        return Battery(path.name, status, None, None, "capacity")
-    return Battery(path.name, status, capacity, 100.0, "capacity")
-
-
-def _percent(batteries: list[Battery], problems: list[str]) -> float | None:
-    known = [_plausible(battery, problems) for battery in batteries]
-    shares = [share for share in known if share is not None]
-    if not shares:
-        return None
-    # Different units cannot be added: then every battery counts the same.
-    alike = len({battery.unit for battery in batteries}) == 1
-    weights = [full if alike else 1.0 for _, full in shares]
-    return sum(percent * weight for (percent, _), weight in zip(shares, weights, strict=True)) / sum(weights)
-
-
-def _plausible(battery: Battery, problems: list[str]) -> tuple[float, float] | None:
-    if battery.now is None or battery.full is None:
-        return None
-    percent = 100 * battery.now / battery.full
-    if not 0 <= percent <= 100:
-        problems.append(f"{battery.name} says {percent:.0f} %")
-        return None
-    return percent, battery.full
+def _supply(path: Path) -> Supply:
+    texts = {name: _text(path / name) or "" for name in TEXTS}
+    numbers = {name: _number(path / name) for name in NUMBERS}
+    return Supply(path.name, **texts, **numbers)  # type: ignore[arg-type]
 
 
 def _text(path: Path) -> str | None:

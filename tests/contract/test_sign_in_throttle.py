@@ -13,7 +13,13 @@ import pytest
 
 from nebula.auth import passwords
 from nebula.db.database import Database, Tx
-from nebula.domain.credentials import FREE_FAILURES, account_subject, address_subject
+from nebula.domain.credentials import (
+    FREE_FAILURES,
+    MAX_ACCOUNT_DELAY_S,
+    SHARED_ADDRESS,
+    account_subject,
+    address_subject,
+)
 from nebula.errors import Forbidden, NebulaError, TooManyAttempts
 from tests.household import ADDRESS, PASSWORD, Household
 
@@ -48,7 +54,17 @@ def wait_s(household: Household, subject: str) -> float:
 
 
 def failures(household: Household) -> dict[str, int]:
-    return household.database.read(lambda tx: {row.subject: row.failures for row in tx.e.LoginFailure.select()})
+    """The failures of each address and of each account; not what each address did to each account."""
+    kinds = ("address:", "account:")
+    return household.database.read(
+        lambda tx: {
+            row.subject: row.failures for row in list(tx.e.LoginFailure.select()) if row.subject.startswith(kinds)
+        }
+    )
+
+
+def address_failures(household: Household, address: str = ADDRESS) -> int:
+    return failures(household).get(address_subject(address), 0)
 
 
 def test_sign_in_is_let_in_when_a_person_mistyped(household: Household) -> None:
@@ -156,3 +172,78 @@ def test_nothing_sleeps_when_sign_ins_fail(household: Household, monkeypatch: py
     monkeypatch.setattr(time, "sleep", refuse)
     block(household)
     assert household.outcome("anna") == "too_many_attempts"
+
+
+def test_success_leaves_the_failures_that_its_address_caused_on_other_accounts(household: Household) -> None:
+    """Else whoever has an account guesses another's password without limit, signing in between."""
+    for expected in (2, 4):
+        fail(household)
+        fail(household)
+        assert household.outcome("ben") == "ok"
+        assert address_failures(household) == expected
+    fail(household)
+    household.pass_time(-LONG_S)
+    assert household.outcome("ben") == "too_many_attempts"
+    assert household.outcome("anna") == "too_many_attempts"
+
+
+def test_wait_of_an_address_grows_although_its_person_signs_in_between(household: Household) -> None:
+    waits = []
+    for _ in range(FREE_FAILURES + 10):
+        fail(household)
+        waits.append(wait_s(household, address_subject(ADDRESS)))
+        household.pass_time(max(waits[-1], 5))
+        assert household.outcome("ben") == "ok"
+    assert waits == [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300]
+
+
+def test_success_forgets_its_own_account_s_failures_alone(household: Household) -> None:
+    for name, address in (("ben", ADDRESS), ("ben", ADDRESS), ("anna", ADDRESS), ("ben", "100.64.0.8")):
+        fail(household, name, address)
+    assert household.outcome("ben") == "ok"
+    assert address_failures(household) == 1
+    assert address_failures(household, "100.64.0.8") == 1
+    assert account_subject("ben") not in failures(household)
+    assert household.outcome("anna") == "ok"
+    assert address_failures(household) == 0
+
+
+def test_failures_elsewhere_on_an_account_buy_its_address_nothing(household: Household) -> None:
+    asking = household.accounts.authenticate(household.sign_in("ben").access_token)
+    for _ in range(FREE_FAILURES):
+        fail(household)
+    for _ in range(FREE_FAILURES - 1):
+        fail(household, "ben", "100.64.0.8")
+    with pytest.raises(Forbidden):
+        household.accounts.change_password(asking, WRONG, "another good one")
+    assert household.outcome("ben") == "ok"
+    assert address_failures(household) == FREE_FAILURES
+
+
+def test_success_takes_nothing_off_that_was_forgotten_already(household: Household) -> None:
+    for _ in range(3):
+        fail(household, "ben")
+    household.pass_time(3601)
+    fail(household)
+    assert household.outcome("ben") == "ok"
+    assert address_failures(household) == 1
+
+
+def test_success_through_the_socket_that_all_devices_share_forgets_its_failures(household: Household) -> None:
+    for _ in range(FREE_FAILURES):
+        fail(household, "anna", SHARED_ADDRESS)
+    assert household.outcome("ben", PASSWORD, SHARED_ADDRESS) == "ok"
+    assert address_failures(household, SHARED_ADDRESS) == 0
+
+
+def test_nobody_locks_the_owner_out_by_guessing_from_many_addresses(household: Household) -> None:
+    for number in range(30):
+        fail(household, "anna", f"100.64.7.{number}")
+        for name in ("ben", "nobody"):
+            household.outcome(name, WRONG, f"100.64.7.{number}")
+        with_wait = household.outcome("anna", PASSWORD, "100.64.3.1")
+        assert with_wait in ("ok", "too_many_attempts")
+        if with_wait == "too_many_attempts":
+            household.pass_time(MAX_ACCOUNT_DELAY_S)
+            assert household.outcome("anna", PASSWORD, "100.64.3.1") == "ok"
+    assert failures(household)[account_subject("nobody")] > FREE_FAILURES

@@ -205,6 +205,27 @@ def test_worker_that_starts_again_has_not_climbed(node: Node1) -> None:
     assert node.sample(1) is PAUSE
 
 
+def test_worker_that_starts_again_is_hot_only_if_it_was(node: Node1) -> None:
+    node.laptop.unplug(80)
+    node.laptop.heat(85)
+    assert node.sample() is GENTLY
+    node.restart()
+    node.laptop.plug_in()
+    assert node.sample(1) is RUN
+    node.laptop.heat(91)
+    assert node.sample() is GENTLY
+    node.laptop.heat(85)
+    node.restart()
+    assert node.sample(1) is GENTLY
+
+
+def test_row_of_a_version_that_knew_no_causes_is_the_battery_s(node: Node1) -> None:
+    decision, reading = Decision(HAND_BACK, ("on battery at 10 %",)), PowerReading(on_mains=False, percent=10)
+    node.database.write(lambda tx: power.note(tx, NODE, decision, reading, 0))
+    node.laptop.unplug(16)
+    assert node.sample(1) is HAND_BACK
+
+
 def test_time_is_counted_while_an_encoder_is_held(node: Node1) -> None:
     node.laptop.unplug(40)
     node.sample(3)

@@ -14,6 +14,9 @@ from nebula.storage.choose import open_storage
 from tests.people import PASSWORD, People
 from tests.stores import free_port
 
+# What a URL, a connection string, a configuration file or a shell would take for something else.
+NAMES_OF_FOLDERS = ["a#b", "a?mode=memory", "100%20 %(here)s", "a b'c\"d", ":memory:", "file:ä漢😀;&=@:\\"]
+
 
 @pytest.fixture
 def machine(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
@@ -188,6 +191,21 @@ def test_migrate_makes_the_schema_and_status_tells_where_it_stands(
     assert command.main(["migrate", "--status"]) == 0
     head = migrate.status(f"sqlite:///{bare / 'nebula.sqlite'}").head
     assert f"The schema is at revision {head}, as this version needs it." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", ["NEBULA_DATA_DIR", "DATABASE_URL"])
+@pytest.mark.parametrize("name", NAMES_OF_FOLDERS)
+def test_database_is_in_the_directory_that_was_named_and_nowhere_else(
+    bare: Path, name: str, given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = bare / name
+    value = str(folder) if given == "NEBULA_DATA_DIR" else f"sqlite:///{folder / 'nebula.sqlite'}"
+    monkeypatch.setenv(given, value)
+    assert command.main(["migrate"]) == 0
+    assert command.main(["accounts"]) == 0
+    assert capsys.readouterr().err == ""
+    files = {path.relative_to(bare).as_posix() for path in bare.rglob("*") if path.is_file()}
+    assert files - {f"{name}/nebula.sqlite-wal", f"{name}/nebula.sqlite-shm"} == {f"{name}/nebula.sqlite"}
 
 
 @pytest.mark.parametrize("words", [["migrate", "--status"], ["check"], ["sweep"], ["create-account", "nadia"]])

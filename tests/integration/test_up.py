@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import sqlite3
 import urllib.error
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from nebula import config
 from nebula import up as up_module
+from tests.clips import Clips
 from tests.running import Up, has_gone
 from tests.stores import free_port, wait_until
 
@@ -163,6 +167,29 @@ def test_password_file_that_cannot_be_read_stops_the_start(fresh: dict[str, str]
     with Up(fresh | {"NEBULA_OWNER_PASSWORD_FILE": str(tmp_path / "none")}, tmp_path) as up:
         assert up.process.wait(60) == 1
         assert "NEBULA_OWNER_PASSWORD_FILE cannot be read" in up.complaints
+
+
+def test_everything_works_in_a_directory_whose_name_means_something_elsewhere(
+    fresh: dict[str, str], clips: Clips, tmp_path: Path
+) -> None:
+    """Database, queue, store, scratch and the files that ffmpeg is told of: no part of the path is taken for syntax."""
+    folder = tmp_path / """a #1 ?x=y 100% %20 %(b)s 'c' "d" ä漢;&@:"""
+    film = clips.path("long_mpeg2")
+    with Up(fresh | {"NEBULA_DATA_DIR": str(folder), "NEBULA_CHUNK_SECONDS": "2"}, tmp_path / "out") as up:
+        token = up.ready().sign_in("owner", up.password)["access_token"]
+        place = f"/api/v1/files/{_asked(up, token, 'PUT', '/api/v1/files/by-name/film.mkv', film.read_bytes())['id']}"
+        wait_until(lambda: _asked(up, token, "GET", place)["state"] != "processing", 200, "the film is made")
+        assert _asked(up, token, "GET", place)["state"] == "ready"
+        assert up.end(signal.SIGTERM) == 0
+    assert (folder / "nebula.sqlite").exists()
+    assert {path.name for path in tmp_path.iterdir()} <= {folder.name, "out"}
+
+
+def _asked(up: Up, token: str, method: str, path: str, body: bytes | None = None) -> Any:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/octet-stream"}
+    request = urllib.request.Request(up.url + path, body, headers, method=method)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
 
 
 def test_signing_key_is_made_once_for_its_owner_only(tmp_path: Path) -> None:

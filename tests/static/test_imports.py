@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "supervisor": {"errors", "process"},
     "up": GROUND | FLOOR | {"services", "api", "worker", "supervisor"},
     "command": GROUND | FLOOR | {"services", "api", "worker", "up"},
+    "start": {"command"},
 }
 
 # Each library of others, and the only places that know it: a room or a module.

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nebula.domain import throttle
-from nebula.domain.throttle import INITIAL, Decision, Demand, PowerReading, Throttle, ThrottleState
+from nebula.domain.throttle import INITIAL, Causes, Demand, PowerReading, Throttle
 
 RUN, GENTLY, PAUSE, HAND_BACK = Throttle
 QUIET = Demand()
@@ -17,6 +17,14 @@ QUIET = Demand()
 
 def battery(percent: float | None) -> PowerReading:
     return PowerReading(on_mains=False, percent=percent)
+
+
+def mains(temperature_c: float | None = None) -> PowerReading:
+    return PowerReading(on_mains=True, percent=80, temperature_c=temperature_c)
+
+
+def unplugged(temperature_c: float, percent: float = 80) -> PowerReading:
+    return PowerReading(on_mains=False, percent=percent, temperature_c=temperature_c)
 
 
 @pytest.mark.parametrize(
@@ -35,15 +43,27 @@ def battery(percent: float | None) -> PowerReading:
         (battery(17.9), HAND_BACK, HAND_BACK, "18 %"),
         (battery(18), HAND_BACK, PAUSE, "18 %"),
         (battery(0), RUN, HAND_BACK, "0 %"),
-        (PowerReading(on_mains=True, temperature_c=90), RUN, GENTLY, "hot: 90"),
-        (PowerReading(on_mains=True, temperature_c=89.9), RUN, RUN, "on mains"),
-        (PowerReading(on_mains=True, temperature_c=82), GENTLY, GENTLY, "hot: 82"),
-        (PowerReading(on_mains=True, temperature_c=81.9), GENTLY, RUN, "on mains"),
-        (PowerReading(on_mains=False, percent=20, temperature_c=99), RUN, PAUSE, "20 %"),
     ],
 )
-def test_decide_by_power(reading: PowerReading, current: Throttle, asked: Throttle, reason: str) -> None:
-    decision = throttle.decide(reading, QUIET, current)
+def test_decide_by_battery(reading: PowerReading, current: Throttle, asked: Throttle, reason: str) -> None:
+    decision = throttle.start(reading, QUIET, Causes(battery=current)).decision
+    assert decision.throttle is asked
+    assert reason in decision.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("reading", "current", "asked", "reason"),
+    [
+        (mains(90), RUN, GENTLY, "hot: 90"),
+        (mains(89.9), RUN, RUN, "on mains"),
+        (mains(82), GENTLY, GENTLY, "hot: 82"),
+        (mains(81.9), GENTLY, RUN, "on mains"),
+        (mains(None), GENTLY, RUN, "on mains"),
+        (unplugged(99, 20), RUN, PAUSE, "20 %"),
+    ],
+)
+def test_decide_by_heat(reading: PowerReading, current: Throttle, asked: Throttle, reason: str) -> None:
+    decision = throttle.start(reading, QUIET, Causes(heat=current)).decision
     assert decision.throttle is asked
     assert reason in decision.reasons[0]
 
@@ -53,7 +73,81 @@ def test_decide_by_power(reading: PowerReading, current: Throttle, asked: Thrott
     [(Demand(1, True), GENTLY), (Demand(1, False), RUN), (Demand(0, True), RUN)],
 )
 def test_decide_is_gentle_only_when_someone_watches_and_the_machine_is_short(demand: Demand, asked: Throttle) -> None:
-    assert throttle.decide(PowerReading(on_mains=True), demand, RUN).throttle is asked
+    assert throttle.start(PowerReading(on_mains=True), demand, Causes()).decision.throttle is asked
+
+
+WATCHED = Demand(1, True)
+
+
+@pytest.mark.parametrize(
+    ("samples", "asked", "reasons"),
+    [
+        pytest.param([(unplugged(85), QUIET), (mains(85), QUIET)], RUN, ("on mains",), id="never hot, was unplugged"),
+        pytest.param(
+            [(mains(95), QUIET), (unplugged(80), QUIET), (mains(85), QUIET)],
+            RUN,
+            ("on mains",),
+            id="was hot, cooled down while unplugged",
+        ),
+        pytest.param(
+            [(mains(95), QUIET), (unplugged(80, 30), QUIET), (mains(89), QUIET)],
+            RUN,
+            ("on mains",),
+            id="was hot, cooled down while paused",
+        ),
+        pytest.param(
+            [(mains(85), WATCHED), (mains(85), QUIET)], RUN, ("on mains",), id="gentle for a viewer, never hot"
+        ),
+        pytest.param(
+            [(mains(95), QUIET), (unplugged(85), QUIET), (mains(85), QUIET)],
+            GENTLY,
+            ("hot: 85 °C",),
+            id="still hot when it is plugged in again",
+        ),
+        pytest.param(
+            [(mains(95), QUIET), (unplugged(95, 10), QUIET), (mains(85), QUIET)],
+            GENTLY,
+            ("hot: 85 °C",),
+            id="heat outlasts an empty battery",
+        ),
+        pytest.param(
+            [(unplugged(95, 49), QUIET), (unplugged(85, 51), QUIET)],
+            PAUSE,
+            ("on battery at 51 %",),
+            id="the battery's margin is its own while the heat goes",
+        ),
+        pytest.param(
+            [(unplugged(60, 40), QUIET), (mains(60), WATCHED), (unplugged(60, 51), WATCHED)],
+            GENTLY,
+            ("on battery at 51 %", "1 watching while the processors are short"),
+            id="mains ends the battery's margin though viewers keep it gentle",
+        ),
+    ],
+)
+def test_each_cause_climbs_back_by_its_own_margin(
+    samples: list[tuple[PowerReading, Demand]], asked: Throttle, reasons: tuple[str, ...]
+) -> None:
+    state = INITIAL
+    for reading, demand in samples:
+        for _ in range(throttle.SAMPLES_TO_CHANGE):
+            state = throttle.step(state, reading, demand)
+    assert (state.decision.throttle, state.decision.reasons) == (asked, reasons)
+
+
+@pytest.mark.parametrize("elsewhere", [mains(85), unplugged(85), unplugged(85, 30)])
+def test_one_hot_sample_is_no_heat_whatever_else_holds(elsewhere: PowerReading) -> None:
+    state = throttle.start(elsewhere, QUIET, Causes())
+    spike = PowerReading(elsewhere.on_mains, elsewhere.percent, 95)
+    for reading in (spike, elsewhere, elsewhere, mains(85), mains(85)):
+        state = throttle.step(state, reading, QUIET)
+    assert state.decision.throttle is RUN
+
+
+def test_start_goes_on_from_each_cause_of_the_worker_before() -> None:
+    assert throttle.start(mains(85), QUIET, Causes(battery=GENTLY)).decision.throttle is RUN
+    assert throttle.start(mains(85), QUIET, Causes(heat=GENTLY)).decision.throttle is GENTLY
+    assert throttle.start(battery(51), QUIET, Causes(heat=GENTLY)).decision.throttle is GENTLY
+    assert throttle.start(battery(51), QUIET, Causes(battery=PAUSE)).decision.throttle is PAUSE
 
 
 def after(*readings: PowerReading) -> Throttle:
@@ -70,8 +164,7 @@ def test_step_changes_after_two_samples_in_a_row() -> None:
 
 
 def test_step_ignores_a_plug_that_flickers() -> None:
-    mains = PowerReading(on_mains=True)
-    assert after(*[battery(40), mains] * 20) is RUN
+    assert after(*[battery(40), mains()] * 20) is RUN
 
 
 def test_step_ignores_a_level_that_swings_within_the_margin() -> None:
@@ -91,20 +184,23 @@ READINGS = st.builds(
 )
 
 
-@given(st.lists(READINGS, max_size=60))
-def test_step_never_changes_twice_within_two_samples(readings: list[PowerReading]) -> None:
-    state, since = INITIAL, 99
+@given(st.lists(READINGS, max_size=60), st.sampled_from([QUIET, WATCHED]))
+def test_step_never_changes_a_cause_twice_within_two_samples(readings: list[PowerReading], demand: Demand) -> None:
+    state, since = INITIAL, {"battery": 99, "heat": 99, "viewers": 99}
     for reading in readings:
-        following = throttle.step(state, reading, QUIET)
-        changed = following.decision.throttle is not state.decision.throttle
-        assert not changed or since + 1 >= throttle.SAMPLES_TO_CHANGE
-        since = 0 if changed else since + 1
+        following = throttle.step(state, reading, demand)
+        for cause in since:
+            changed = getattr(following.causes, cause) is not getattr(state.causes, cause)
+            assert not changed or since[cause] + 1 >= throttle.SAMPLES_TO_CHANGE
+            since[cause] = 0 if changed else since[cause] + 1
         state = following
 
 
-@given(READINGS, st.sampled_from(list(Throttle)))
-def test_step_settles_on_what_a_steady_reading_asks_for(reading: PowerReading, start: Throttle) -> None:
-    state = ThrottleState(Decision(start, ()))
+@given(READINGS, *[st.sampled_from(list(Throttle))] * 3)
+def test_step_settles_on_what_a_steady_reading_asks_for(
+    reading: PowerReading, by_battery: Throttle, by_heat: Throttle, by_viewers: Throttle
+) -> None:
+    state = throttle.start(reading, QUIET, Causes(by_battery, by_heat, by_viewers))
     seen = []
     for _ in range(12):
         state = throttle.step(state, reading, QUIET)

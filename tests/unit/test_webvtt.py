@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -101,7 +102,7 @@ def test_text_without_an_end_goes_after_a_while() -> None:
 def test_too_many_cues_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webvtt, "MAX_CUES", 2)
     assert len(webvtt.cues(_event(str(number)) for number in range(2))) == 2
-    with pytest.raises(webvtt.TooManyCues):
+    with pytest.raises(webvtt.TooMuch):
         webvtt.cues(_event(str(number)) for number in range(3))
 
 
@@ -110,6 +111,62 @@ def test_a_long_line_of_nonsense_costs_little(piece: str) -> None:
     began = time.process_time()
     webvtt.cues([_event(piece * 300_000)] * 20)
     assert time.process_time() - began < 10
+
+
+def _many(text: str, count: int) -> Iterator[str]:
+    """Overlapping events: each begins a hundredth of a second after the one before, and all last long."""
+    for number in range(count):
+        seconds, hundredths = divmod(number, 100)
+        minutes, seconds = divmod(seconds, 60)
+        yield _event(text, f"{minutes // 60}:{minutes % 60:02}:{seconds:02}.{hundredths:02}", "9:00:00.00")
+
+
+STYLED = r"{\b1\i1\u1}"
+HUGE: dict[str, tuple[str, int]] = {
+    "a tag for each letter": (STYLED + "{}a" * 1600, 100_000),
+    "a tag between hard spaces": (STYLED + r"a\h" * 1600, 100_000),
+    "styles nested and turned off again": (r"{\b1}{\i1}{\u1}a{\b0}{\i0}{\u0}" * 120, 100_000),
+    "escapes": ("&" * 5000, 100_000),
+    "huge cues of plain text": ("word " * 1000, 100_000),
+    "empty cues": ("", 2_000_000),
+    "cues of a format alone": (r"{\pos(1,2)}", 2_000_000),
+    "overrides that are no text": ("{" * 5000, 100_000),
+}
+
+
+@pytest.mark.parametrize("kind", HUGE)
+def test_a_script_that_becomes_too_much_is_refused_before_it_is_kept(kind: str) -> None:
+    text, count = HUGE[kind]
+    seen = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal seen
+        for line in _many(text, count):
+            seen += 1
+            yield line
+
+    with pytest.raises(webvtt.TooMuch, match="more than"):
+        webvtt.cues(counted())
+    assert seen < count
+    assert seen * len(text) < 10 * webvtt.MAX_CHARACTERS
+
+
+def test_streams_of_one_file_share_what_they_may_take() -> None:
+    of_file = webvtt.Budget(streams=2)
+    lines = list(_many("word " * 900, 800))  # 3,600,000 characters
+    for _ in range(2):
+        assert len(webvtt.cues(lines, 0.0, of_file)) == 800
+    with pytest.raises(webvtt.TooMuch, match="more than"):
+        webvtt.cues(lines, 0.0, of_file)
+
+
+def test_a_film_of_two_hours_is_far_from_every_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = list(_many(r"{\i1}Someone says a line of usual length,\Nand one more below it.{\i0}", 2500))
+    before = "".join(webvtt.written(webvtt.cues(lines)))
+    for name in ("MAX_CHARACTERS", "MAX_PIECES"):
+        monkeypatch.setattr(webvtt, name, getattr(webvtt, name) // 15)
+    assert "".join(webvtt.written(webvtt.cues(lines))) == before
+    assert before.count("<i>Someone says a line of usual length,</i>\n<i>and one more below it.</i>\n") == 2500
 
 
 @given(st.lists(st.text(max_size=60), max_size=5))

@@ -56,7 +56,8 @@ def logout() -> None:
     """Sign out on this machine: its session ends at the server, and its tokens are removed."""
     keyring = Keyring()
     url = server_url(keyring.server())
-    if keyring.find(url) is None:
+    session = keyring.find(url)
+    if session is None:
         output.say(f"Nobody is signed in at {url}.")
         return
     try:
@@ -64,9 +65,14 @@ def logout() -> None:
     except SignInAgain:
         pass  # the session had ended already
     except CliError as error:
+        error.put_before(
+            f"Signed out here, but the session {session.session_id[: lookup.SHORT_ID]} goes on at the server"
+            " (to end it from another device: nebula sessions --revoke ID)."
+        )
+        raise
+    finally:
+        # Whatever the server answered, and on Ctrl-C too: this machine keeps no token.
         signed_in.forget(keyring, url)
-        raise type(error)(f"Signed out here, but the session goes on at the server. {error}") from error
-    signed_in.forget(keyring, url)
     output.say(f"Signed out at {url}.")
 
 

@@ -13,8 +13,9 @@ import resource
 import sys
 from typing import Any
 
-from nebula.config import Settings
+from nebula.config import Settings, load
 from nebula.domain.limits import STALL_S
+from nebula.errors import SettingsError
 
 OPEN_FILES = 16_384
 
@@ -46,7 +47,13 @@ accesslog = None
 
 
 def on_starting(_server: Any) -> None:
-    """Prepare what the worker inherits: its logging and the descriptors that it may open."""
+    """Check the settings, and prepare what the worker inherits: its logging and the descriptors that it may open."""
+    try:
+        load()
+    except SettingsError as error:
+        # Here and not in the worker, which gunicorn would start again, with a traceback each time.
+        print(f"nebula-server: {error.message}", file=sys.stderr)
+        sys.exit(1)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
     logging.getLogger("nebula").setLevel(logging.INFO)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

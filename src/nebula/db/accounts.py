@@ -84,7 +84,7 @@ def enable(tx: Tx, account_id: str) -> None:
 
 
 def blocked_s(tx: Tx, subjects: Iterable[str]) -> int:
-    """Return how many whole seconds the longest blocked of `subjects` still waits; 0: none does."""
+    """Return the whole seconds that the longest blocked of `subjects` still waits; 0 if none is blocked."""
     rows = [tx.e.LoginFailure.get(subject=subject) for subject in subjects]
     waits = [(row.blocked_until - tx.now).total_seconds() for row in rows if row is not None]
     return max(0, math.ceil(max(waits, default=0)))
@@ -114,6 +114,27 @@ def clear_failures(tx: Tx, subjects: Iterable[str]) -> None:
     """Forget the failed sign-ins of `subjects`."""
     for subject in sorted(subjects):
         tx.execute("DELETE FROM login_failures WHERE subject = $subject", subject=subject)
+
+
+def forget_own_failures(tx: Tx, address: str, name: str) -> None:
+    """Forget the failed sign-ins of an account, and of its address those that it had at this account.
+
+    What the address failed at other accounts still counts: else whoever can sign in to one guesses at others for ever.
+    """
+    clear_failures(tx, [credentials.account_subject(name)])
+    removed = tx.execute(
+        "DELETE FROM login_failures WHERE subject = $subject"
+        " RETURNING CASE WHEN last_at < $stale THEN 0 ELSE failures END, subject",
+        subject=credentials.guess_subject(address, name),
+        stale=tx.after(-credentials.FAILURE_LIFE_S),
+    )
+    if removed:
+        _take_failures(tx, credentials.address_subject(address), removed[0][0])
+
+
+def _take_failures(tx: Tx, subject: str, count: int) -> None:
+    tx.execute("DELETE FROM login_failures WHERE subject = $subject AND failures <= $n", subject=subject, n=count)
+    tx.execute("UPDATE login_failures SET failures = failures - $n WHERE subject = $subject", subject=subject, n=count)
 
 
 def tidy(tx: Tx) -> None:

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import psycopg2
 import psycopg2.errors
@@ -26,6 +25,7 @@ from nebula.errors import Forbidden, StoreUnavailable
 
 T = TypeVar("T")
 
+SQLITE = "sqlite:///"
 THREADS = 8
 TRIES = 3
 POSTGRESQL_OPTIONS = (
@@ -171,6 +171,11 @@ class Database:
             return self._bound
 
 
+def sqlite_path(url: str) -> str | None:
+    """Return the path that a sqlite:///PATH names, character by character: no part of it is a query or is escaped."""
+    return url.removeprefix(SQLITE) if url.startswith(SQLITE) else None
+
+
 def aware(moment: datetime | None) -> Any:
     """Turn a stored naive UTC time into an aware one; None stays None."""
     return None if moment is None else moment.replace(tzinfo=UTC)
@@ -182,9 +187,10 @@ def naive(moment: datetime) -> datetime:
 
 
 def _bind(database: orm.Database, url: str) -> None:
-    if url.startswith("sqlite:"):
+    path = sqlite_path(url)
+    if path is not None:
         database.on_connect(provider="sqlite")(_configure_sqlite)
-        database.bind("sqlite", filename=urlsplit(url).path, create_db=True, timeout=10.0)
+        database.bind("sqlite", filename=path, create_db=True, timeout=10.0)
     else:
         database.bind("postgres", url, options=POSTGRESQL_OPTIONS, connect_timeout=3, application_name="nebula")
 

@@ -23,6 +23,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from nebula.db import grants
+from nebula.db.database import sqlite_path
 from nebula.errors import Conflict, SchemaTooNew, StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -137,11 +138,13 @@ def _is_lost(error: sqlalchemy.exc.OperationalError) -> bool:
 
 
 def _engine(url: str) -> sqlalchemy.Engine:
-    if not url.startswith("sqlite:"):
+    path = sqlite_path(url)
+    if path is None:
         # SQLAlchemy 2.1 reads a plain postgresql:// as psycopg 3.
         return sqlalchemy.create_engine("postgresql+psycopg2://" + url.split("://", 1)[1])
-    Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    engine = sqlalchemy.create_engine(url)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    # Not from text: SQLAlchemy would take what follows a "?" in the path for options.
+    engine = sqlalchemy.create_engine(sqlalchemy.URL.create("sqlite", database=path))
 
     def connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None

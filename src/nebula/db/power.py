@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import asdict
 from typing import Any
 
 from pony import orm
@@ -11,15 +12,17 @@ from pony import orm
 from nebula.db.database import Tx, aware
 from nebula.domain.limits import POWER_CHANGES_KEPT, VIEWERS_COUNT_S
 from nebula.domain.records import NodePower, PowerChange
-from nebula.domain.throttle import Decision, PowerReading, Throttle
+from nebula.domain.throttle import Causes, Decision, PowerReading, Throttle
 
 Row = tuple[Any, ...]
 
 
-def note(tx: Tx, node: str, decision: Decision, reading: PowerReading, paused_s: float) -> bool:
-    """Note what a node read and decided, and `paused_s` more of waiting; False where the node is not registered.
+def note(
+    tx: Tx, node: str, decision: Decision, reading: PowerReading, paused_s: float, causes: Causes | None = None
+) -> bool:
+    """Note what a node read and decided, and `paused_s` more of waiting. Return False if the node is not registered.
 
-    A decision that differs from the row's becomes a change of its history.
+    A decision that differs from the row's becomes a change of its history. `causes` is for the worker after this one.
     """
     found = tx.select("SELECT throttle, throttle_since FROM nodes WHERE name = $node", node=node)
     if not found:
@@ -34,7 +37,7 @@ def note(tx: Tx, node: str, decision: Decision, reading: PowerReading, paused_s:
         )
     tx.execute(
         "UPDATE nodes SET power = $power, power_at = $now, paused_s = paused_s + $paused WHERE name = $node",
-        power=json.dumps(_as_json(decision, reading)),
+        power=json.dumps(_as_json(decision, reading, causes)),
         now=tx.now,
         paused=paused_s,
         node=node,
@@ -42,10 +45,14 @@ def note(tx: Tx, node: str, decision: Decision, reading: PowerReading, paused_s:
     return True
 
 
-def last_throttle(tx: Tx, node: str) -> Throttle | None:
-    """Return the throttle that a node noted last."""
+def last_causes(tx: Tx, node: str) -> Causes:
+    """Return what each cause asked for when the node noted its power last; nothing if it never did."""
     row = tx.e.Node.get(name=node)
-    return None if row is None or row.throttle is None else Throttle(row.throttle)
+    if row is None or row.power is None:
+        return Causes()
+    # A version before wrote the decision alone: only the battery pauses or hands back.
+    asked = json.loads(row.power).get("causes") or {"battery": row.throttle}
+    return Causes(**{cause: Throttle(throttle) for cause, throttle in asked.items()})
 
 
 def viewers(tx: Tx, node: str) -> int:
@@ -83,9 +90,10 @@ def node_power(row: Any) -> NodePower | None:
     return NodePower(decision, aware(row.throttle_since), reading, aware(row.power_at), row.paused_s)
 
 
-def _as_json(decision: Decision, reading: PowerReading) -> dict[str, Any]:
+def _as_json(decision: Decision, reading: PowerReading, causes: Causes | None) -> dict[str, Any]:
     return {
         "reasons": decision.reasons,
+        "causes": None if causes is None else asdict(causes),
         "on_mains": reading.on_mains,
         "percent": reading.percent,
         "temperature_c": reading.temperature_c,

@@ -15,6 +15,7 @@ FREE_FAILURES = 4  # a person mistypes
 FAILURE_LIFE_S = 3600  # a failure after so long a peace counts as the first
 MAX_ADDRESS_DELAY_S = 300
 MAX_ACCOUNT_DELAY_S = 5  # small: nobody's guessing may lock the account's own person out
+SHARED_ADDRESS = "local"  # a unix socket has no address: all devices behind it are counted as one
 
 
 def may_be_account_name(name: str) -> bool:
@@ -64,10 +65,23 @@ def account_subject(name: str) -> str:
     return f"account:{name}"
 
 
+def guess_subject(address: str, name: str) -> str:
+    """Name the row that counts the failed sign-ins of one address at one account: that account's part of the address's.
+
+    In alphabetical order it is between the two others', which is the order in which all of them are locked.
+    """
+    return f"account@{address} {name}"
+
+
 def delay_s(subject: str, failures: int) -> int:
-    """Return how long a subject waits after that many failures in a row: doubling, up to its kind's most."""
+    """Return how long a subject waits after that many failures in a row: doubling, up to the most of its kind."""
     if failures <= FREE_FAILURES:
         return 0
-    most = MAX_ACCOUNT_DELAY_S if subject.startswith("account:") else MAX_ADDRESS_DELAY_S
-    # 1 << 9 is above both: more doublings would only make a longer number.
-    return min(most, 1 << min(failures - FREE_FAILURES - 1, 9))
+    # 1 << 9 is above every most: more doublings would only make a longer number.
+    return min(_most_delay_s(subject), 1 << min(failures - FREE_FAILURES - 1, 9))
+
+
+def _most_delay_s(subject: str) -> int:
+    if subject.startswith("account@"):
+        return 0  # the address waits, and the account
+    return MAX_ACCOUNT_DELAY_S if subject.startswith("account:") else MAX_ADDRESS_DELAY_S

@@ -1,21 +1,23 @@
-"""How hard a laptop may encode: a pure policy from power readings to one of four, with its reasons.
+"""How hard a laptop may encode: a pure policy from power readings to one of four decisions, with its reasons.
 
-A change needs two samples in a row, and to climb back takes more than it took to fall, so that a flickering plug or a
-percentage at an edge does nothing.
+Three causes ask for a throttle, each by itself: the battery, heat, and people who watch. The strongest of the three is
+the decision. What a cause asks for changes after two samples in a row, and it takes more to climb back than to fall, so
+that a flickering plug or a percentage at an edge changes nothing. Each cause has this margin for itself: that the
+battery slowed the encoder down does not make a warm machine hot.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 SAMPLE_S = 5.0
 SAMPLES_TO_CHANGE = 2
-GENTLY_FROM = 50.0  # per cent: on battery above this, encoding goes on gently
-PAUSE_FROM = 15.0  # per cent: below this, the work is handed back
-CLIMB = 3.0  # per cent more to climb back than to fall
-HOT_C = 90.0
-COOL_C = 82.0
+PAUSE_BELOW_PERCENT = 50.0  # on battery at this or above, encoding goes on gently
+HAND_BACK_BELOW_PERCENT = 15.0
+CLIMB_PERCENT = 3.0  # so much more to climb back than to fall
+HOT_FROM_C = 90.0
+COOL_BELOW_C = 82.0
 
 
 class Throttle(StrEnum):
@@ -57,39 +59,72 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class ThrottleState:
-    """The decision in force, and another one that has been seen `seen` times in a row."""
+class Causes:
+    """What each cause asks for by itself."""
 
-    decision: Decision
+    battery: Throttle = Throttle.RUN
+    heat: Throttle = Throttle.RUN
+    viewers: Throttle = Throttle.RUN
+
+
+@dataclass(frozen=True)
+class Level:
+    """What one cause asks for, and another throttle that its last `seen` samples in a row asked for."""
+
+    asked: Decision
     candidate: Throttle | None = None
     seen: int = 0
 
+    def after(self, sample: Decision) -> Level:
+        """Take one sample of this cause in."""
+        if sample.throttle is self.asked.throttle:
+            return Level(sample)
+        seen = self.seen + 1 if sample.throttle is self.candidate else 1
+        return Level(sample) if seen >= SAMPLES_TO_CHANGE else Level(self.asked, sample.throttle, seen)
 
-INITIAL = ThrottleState(Decision(Throttle.RUN, ("no reading yet",)))
+
+@dataclass(frozen=True)
+class ThrottleState:
+    """The level of each cause, and the decision that they make together."""
+
+    battery: Level
+    heat: Level
+    viewers: Level
+
+    @property
+    def decision(self) -> Decision:
+        """The strongest throttle that a cause asks for, with the reasons of all causes that ask for it."""
+        asked = [self.battery.asked, self.heat.asked, self.viewers.asked]
+        strongest = max(asked, key=lambda decision: SEVERITY.index(decision.throttle)).throttle
+        if strongest is Throttle.RUN:
+            return self.battery.asked
+        reasons = [reason for decision in asked if decision.throttle is strongest for reason in decision.reasons]
+        return Decision(strongest, tuple(reasons))
+
+    @property
+    def causes(self) -> Causes:
+        """What each cause asks for."""
+        return Causes(self.battery.asked.throttle, self.heat.asked.throttle, self.viewers.asked.throttle)
 
 
-def decide(reading: PowerReading, demand: Demand, current: Throttle) -> Decision:
-    """Return what this one sample asks for, given what is in force (the edges lie apart by direction)."""
-    asked = [_by_battery(reading, current), _by_heat(reading, current), _by_viewers(demand)]
-    strongest = max(asked, key=lambda decision: SEVERITY.index(decision.throttle))
-    if strongest.throttle is Throttle.RUN:
-        return asked[0]
-    reasons = tuple(
-        reason for decision in asked if decision.throttle is strongest.throttle for reason in decision.reasons
+_NOTHING_ASKED = Level(Decision(Throttle.RUN, ()))
+INITIAL = ThrottleState(Level(Decision(Throttle.RUN, ("no reading yet",))), _NOTHING_ASKED, _NOTHING_ASKED)
+
+
+def start(reading: PowerReading, demand: Demand, last: Causes) -> ThrottleState:
+    """Return the state after a first sample, which counts at once; `last` is what the worker before had in force."""
+    return ThrottleState(
+        Level(_by_battery(reading, last.battery)), Level(_by_heat(reading, last.heat)), Level(_by_viewers(demand))
     )
-    return Decision(strongest.throttle, reasons)
 
 
 def step(state: ThrottleState, reading: PowerReading, demand: Demand) -> ThrottleState:
-    """Take one sample in; the decision changes when two samples in a row ask for the same other one."""
-    current = state.decision.throttle
-    asked = decide(reading, demand, current)
-    if asked.throttle is current:
-        return ThrottleState(asked)
-    seen = state.seen + 1 if asked.throttle is state.candidate else 1
-    if seen >= SAMPLES_TO_CHANGE:
-        return ThrottleState(asked)
-    return replace(state, candidate=asked.throttle, seen=seen)
+    """Take one sample in; a cause changes if two samples in a row ask for the same other throttle."""
+    return ThrottleState(
+        state.battery.after(_by_battery(reading, state.causes.battery)),
+        state.heat.after(_by_heat(reading, state.causes.heat)),
+        state.viewers.after(_by_viewers(demand)),
+    )
 
 
 def threads(throttle: Throttle, cores: int) -> int:
@@ -120,16 +155,16 @@ def _by_battery(reading: PowerReading, current: Throttle) -> Decision:
 
 def _band(percent: float, current: Throttle) -> Throttle:
     severity = SEVERITY.index(current)
-    pause_from = PAUSE_FROM + (CLIMB if severity >= SEVERITY.index(Throttle.HAND_BACK) else 0)
-    gently_from = GENTLY_FROM + (CLIMB if severity >= SEVERITY.index(Throttle.PAUSE) else 0)
-    if percent < pause_from:
+    hand_back_below = HAND_BACK_BELOW_PERCENT + (CLIMB_PERCENT if current is Throttle.HAND_BACK else 0)
+    pause_below = PAUSE_BELOW_PERCENT + (CLIMB_PERCENT if severity >= SEVERITY.index(Throttle.PAUSE) else 0)
+    if percent < hand_back_below:
         return Throttle.HAND_BACK
-    return Throttle.PAUSE if percent < gently_from else Throttle.GENTLY
+    return Throttle.PAUSE if percent < pause_below else Throttle.GENTLY
 
 
 def _by_heat(reading: PowerReading, current: Throttle) -> Decision:
-    limit = HOT_C if current is Throttle.RUN else COOL_C
-    if reading.temperature_c is None or reading.temperature_c < limit:
+    gently_from = HOT_FROM_C if current is Throttle.RUN else COOL_BELOW_C
+    if reading.temperature_c is None or reading.temperature_c < gently_from:
         return Decision(Throttle.RUN, ())
     return Decision(Throttle.GENTLY, (f"hot: {reading.temperature_c:.0f} °C",))
 

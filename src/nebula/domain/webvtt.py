@@ -14,6 +14,10 @@ from dataclasses import dataclass
 MEDIA_TYPE = "text/vtt; charset=utf-8"
 MAX_CUES = 100_000
 MAX_CUE_CHARACTERS = 5000
+# A talkative film of two hours has 200,000 characters and 20,000 pieces; a typeset one ten times as many.
+MAX_CHARACTERS = 4_000_000
+MAX_PIECES = 1_000_000
+STREAMS_AT_MOST = 4  # a file may take what so many streams may
 LAST_MS = 35_999_990  # ffmpeg writes every later time as this one
 UNTOLD_S = 3.0  # how long a text stays that does not say when it goes
 HEADER = "WEBVTT\n"
@@ -28,8 +32,31 @@ _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _MARKS = {"N": "\n", "n": " ", "h": "\u00a0", "{": "{", "}": "}"}
 
 
-class TooManyCues(ValueError):
-    """More than any film has."""
+class TooMuch(ValueError):
+    """More cues, text or work than any film's subtitles take. The message says which, for people."""
+
+
+class Budget:
+    """What may still be written and done. One of a file, shared by its streams, and one of each stream.
+
+    A few bytes of a script can become many: each piece between two overrides gets tags of its own. So what comes out is
+    counted, and what there is to do, and not what comes in.
+    """
+
+    def __init__(self, of_file: Budget | None = None, *, streams: int = 1) -> None:
+        self._of_file = of_file
+        self._characters, self._pieces = MAX_CHARACTERS * streams, MAX_PIECES * streams
+
+    def take(self, *, characters: int = 0, pieces: int = 0) -> None:
+        """Count text that is kept, and lines and pieces that are looked at. Raises TooMuch."""
+        self._characters -= characters
+        self._pieces -= pieces
+        if self._characters < 0:
+            raise TooMuch(f"more than {MAX_CHARACTERS} characters")
+        if self._pieces < 0:
+            raise TooMuch(f"more than {MAX_PIECES} lines and formats")
+        if self._of_file is not None:
+            self._of_file.take(characters=characters, pieces=pieces)
 
 
 @dataclass(frozen=True, order=True)
@@ -42,18 +69,22 @@ class Cue:
     at_top: bool = False
 
 
-def cues(lines: Iterable[str], shift_s: float = 0.0) -> list[Cue]:
-    """Return what an ASS script shows, in order of time, each moved by `shift_s`; what ends before zero is left out.
+def cues(lines: Iterable[str], shift_s: float = 0.0, of_file: Budget | None = None) -> list[Cue]:
+    """Return what an ASS script shows, in order of time, each moved by `shift_s`; skips what ends before zero.
 
-    The same text at the same time (the layers of an effect) is shown once. Raises TooManyCues.
+    The same text at the same time (the layers of an effect) is shown once. `of_file` is what all streams of the file
+    may take together. Raises TooMuch.
     """
+    budget = Budget(of_file)
     found: set[Cue] = set()
     for line in lines:
-        cue = _cue(line, shift_s)
-        if cue is not None:
+        budget.take(pieces=1)
+        cue = _cue(line, shift_s, budget)
+        if cue is not None and cue not in found:
+            budget.take(characters=len(cue.text))
             found.add(cue)
             if len(found) > MAX_CUES:
-                raise TooManyCues
+                raise TooMuch(f"more than {MAX_CUES} texts")
     return sorted(found)
 
 
@@ -65,7 +96,7 @@ def written(shown: Iterable[Cue]) -> Iterator[str]:
         yield f"\n{_clock(cue.start_ms)} --> {_clock(cue.end_ms)}{place}\n{cue.text}\n"
 
 
-def _cue(line: str, shift_s: float) -> Cue | None:
+def _cue(line: str, shift_s: float, budget: Budget) -> Cue | None:
     kind, _, values = line.partition(": ")
     fields = values.split(",", _FIELDS - 1)
     if kind != "Dialogue" or len(fields) < _FIELDS:
@@ -77,12 +108,13 @@ def _cue(line: str, shift_s: float) -> Cue | None:
         end_ms = start_ms + round(UNTOLD_S * 1000)
     shift_ms = round(shift_s * 1000)
     start_ms, end_ms = max(0, start_ms + shift_ms), end_ms + shift_ms
-    text, at_top = _text(fields[-1][:MAX_CUE_CHARACTERS])
+    text, at_top = _text(fields[-1][:MAX_CUE_CHARACTERS], budget)
     return Cue(start_ms, end_ms, text, at_top) if text and end_ms > start_ms else None
 
 
-def _text(raw: str) -> tuple[str, bool]:
+def _text(raw: str, budget: Budget) -> tuple[str, bool]:
     """Return an event's text for a cue, and whether it belongs at the top."""
+    budget.take(pieces=raw.count("{") + raw.count("\\"))
     parts: list[str] = []
     styles: dict[str, bool] = {}
     is_drawing = at_top = False

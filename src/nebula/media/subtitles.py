@@ -108,7 +108,8 @@ def extract(
         command = film.command(arguments(source, facts, streams, zero_s, folder, tools.ffmpeg), source)
         made = Made(command, str(error.details.get("log", "")))
         notes += _alone(take, streams, source, folder, error)
-    found = [_written(stream, folder, notes) for stream in streams if _script_path(stream, folder).exists()]
+    budget = webvtt.Budget(streams=webvtt.STREAMS_AT_MOST)
+    found = [_written(stream, folder, notes, budget) for stream in streams if _script_path(stream, folder).exists()]
     kept = tuple(one for one in found if one is not None)
     is_short = len(kept) < len(streams) or any(_is_short(one, zero_s) for one in kept)
     return Extraction(kept, tuple(notes), made, is_short)
@@ -158,14 +159,14 @@ def _raise_where_unread(error: FfmpegFailed, source: str) -> None:
         raise error
 
 
-def _written(stream: SubtitleStream, folder: Path, notes: list[str]) -> MadeSubtitles | None:
-    """Write the WebVTT of a script; None, with a note, where it shows nothing."""
+def _written(stream: SubtitleStream, folder: Path, notes: list[str], of_file: webvtt.Budget) -> MadeSubtitles | None:
+    """Write the WebVTT of a script. Return None, with a note, if it shows nothing or too much."""
     script, target = _script_path(stream, folder), folder / f"{stream.index}.vtt"
     try:
         with script.open(encoding="utf-8", errors="replace", newline="\n") as lines:
-            cues = webvtt.cues((line.rstrip("\r\n") for line in lines), -LEAD_S)
-    except webvtt.TooManyCues:
-        notes.append(f"{shown(stream)} holds more than {webvtt.MAX_CUES} texts")
+            cues = webvtt.cues((line.rstrip("\r\n") for line in lines), -LEAD_S, of_file)
+    except webvtt.TooMuch as error:
+        notes.append(f"{shown(stream)} holds {error}")
         return None
     finally:
         script.unlink()

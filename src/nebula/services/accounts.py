@@ -63,14 +63,13 @@ class Accounts:
         Raises SignInRequired(code="wrong_credentials"), the same for an unknown name, a wrong password and a disabled
         account; TooManyAttempts with `retry_after_s`; Busy.
         """
-        subjects = _subjects(name, address)
-        account = self._database.read(lambda tx: _unblocked(tx, subjects, name))
+        blocking = _blocking_subjects(name, address)
+        account = self._database.read(lambda tx: _unblocked(tx, blocking, name))
         if not self._passwords.verify(password, account.password_hash if account else None):
             account = None
         secret, jti = RefreshSecret.make(), new_jti()
-        session = self._database.write(
-            lambda tx: _signed_in(tx, account, subjects, _device(address, user_agent), self._new(secret, jti))
-        )
+        device, counted = _device(address, user_agent), _counting_subjects(name, address)
+        session = self._database.write(lambda tx: _signed_in(tx, account, device, counted, self._new(secret, jti)))
         if session is None:
             log.info("sign-in refused address=%s", address)
             raise SignInRequired("The name or the password is wrong.", code="wrong_credentials")
@@ -204,10 +203,17 @@ class Accounts:
         return Tokens(access_token, self._access_tokens.life_s, secret.text, session.id)
 
 
-def _subjects(name: str, address: str) -> list[str]:
+def _blocking_subjects(name: str, address: str) -> list[str]:
+    """Return whose failures make a sign-in wait."""
     # A name that no account can have is no subject: rows keep a bounded length.
     named = [credentials.account_subject(name)] if credentials.may_be_account_name(name) else []
     return [credentials.address_subject(address), *named]
+
+
+def _counting_subjects(name: str, address: str) -> list[str]:
+    """Return what a failed sign-in is counted against."""
+    named = [credentials.guess_subject(address, name)] if credentials.may_be_account_name(name) else []
+    return [*_blocking_subjects(name, address), *named]
 
 
 def _device(address: str, user_agent: str) -> Device:
@@ -228,14 +234,17 @@ def _unblocked(tx: Tx, subjects: list[str], name: str) -> Account | None:
 
 
 def _signed_in(
-    tx: Tx, account: Account | None, subjects: list[str], device: Device, tokens: NewTokens
+    tx: Tx, account: Account | None, device: Device, counted: list[str], tokens: NewTokens
 ) -> Session | None:
     """Open the session of an account whose password fitted, or count the failure (None)."""
     # The account may have changed while its password was hashed.
     if account is None or accounts.locked(tx, account.id) != account:
-        accounts.note_failures(tx, subjects)
+        accounts.note_failures(tx, counted)
         return None
-    accounts.clear_failures(tx, subjects)
+    accounts.forget_own_failures(tx, device.address, account.name)
+    if device.address == credentials.SHARED_ADDRESS:
+        # One person's failures must not make everybody else wait who comes the same way.
+        accounts.clear_failures(tx, [credentials.address_subject(device.address)])
     return sessions.begin(tx, account.id, device, tokens)
 
 

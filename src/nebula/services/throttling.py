@@ -18,7 +18,17 @@ from contextlib import suppress
 from nebula.db import power
 from nebula.db.database import Database
 from nebula.domain import throttle
-from nebula.domain.throttle import INITIAL, SAMPLE_S, SEVERITY, Decision, Demand, PowerReading, Throttle, ThrottleState
+from nebula.domain.throttle import (
+    INITIAL,
+    SAMPLE_S,
+    SEVERITY,
+    Causes,
+    Decision,
+    Demand,
+    PowerReading,
+    Throttle,
+    ThrottleState,
+)
 from nebula.errors import StoreUnavailable
 from nebula.power import PowerSupplies, load
 
@@ -144,7 +154,7 @@ class Throttling:
         self._pace.set(state.decision)
         if is_new:
             self._say_change(state.decision, reading)
-        self._note(state.decision, reading)
+        self._note(state, reading)
         if SEVERITY.index(state.decision.throttle) < SEVERITY.index(before):
             self._on_more()
 
@@ -162,11 +172,11 @@ class Throttling:
     def _stepped(self, reading: PowerReading, demand: Demand) -> ThrottleState:
         if self._state is not None:
             return throttle.step(self._state, reading, demand)
-        # From what was in force when the last worker ended: to start again is not to climb.
-        last = Throttle.RUN
+        # A restart is no way to climb back: it goes on from what was in force when the last worker ended.
+        last = Causes()
         with suppress(StoreUnavailable):
-            last = self._database.read(lambda tx: power.last_throttle(tx, self._node)) or last
-        return ThrottleState(throttle.decide(reading, demand, last))
+            last = self._database.read(lambda tx: power.last_causes(tx, self._node))
+        return throttle.start(reading, demand, last)
 
     def _demand(self) -> Demand:
         cores = self._pace.cores
@@ -191,14 +201,16 @@ class Throttling:
             *(reading.on_mains, reading.percent, reading.temperature_c),
         )
 
-    def _note(self, decision: Decision, reading: PowerReading) -> None:
-        """Keep what is new in the database, and from time to time that it is still so."""
-        shown = (decision, reading.on_mains, _whole(reading.percent), reading.problems)
+    def _note(self, state: ThrottleState, reading: PowerReading) -> None:
+        """Write what is new to the database, and from time to time that nothing has changed."""
+        shown = (state.decision, state.causes, reading.on_mains, _whole(reading.percent), reading.problems)
         if shown == self._noted and time.monotonic() - self._noted_at < NOTE_S:
             return
         paused_s = self._paused_s
         try:
-            kept = self._database.write(lambda tx: power.note(tx, self._node, decision, reading, paused_s))
+            kept = self._database.write(
+                lambda tx: power.note(tx, self._node, state.decision, reading, paused_s, state.causes)
+            )
         except StoreUnavailable:
             return  # the next sample tries again
         if kept:

@@ -18,6 +18,7 @@ from nebula import config
 from nebula.config import Settings
 from nebula.db.database import Database
 from nebula.domain.states import Queue
+from nebula.errors import SettingsError
 from nebula.messages import Messages, make_celery
 from nebula.power import PowerSupplies
 from nebula.services.encoders import Encoders
@@ -120,7 +121,11 @@ def _step(worker: Worker) -> type[bootsteps.StartStopStep]:
 def main() -> int:
     """Run the worker of the queue that the command line names until a signal ends it; return the exit status."""
     queue = Queue(sys.argv[1])
-    settings = config.load()
+    try:
+        settings = config.load()
+    except SettingsError as error:
+        print(f"nebula-server: {error.message}", file=sys.stderr)
+        return 1
     _log_plainly()
     _require_scratch(settings.scratch_dir)
     celery, worker = create_worker(settings, queue)

@@ -7,6 +7,7 @@ import falcon
 from nebula.api.listings import write_listing
 from nebula.api.objects import SESSION, TOKENS, WHOAMI
 from nebula.api.requests import JsonBodies, path_id, principal
+from nebula.domain.credentials import SHARED_ADDRESS
 from nebula.services.accounts import Accounts, Tokens
 
 
@@ -96,5 +97,4 @@ def _write_tokens(resp: falcon.Response, tokens: Tokens) -> None:
 
 
 def _device(req: falcon.Request) -> dict[str, str]:
-    # A unix socket has no address; what it brings is counted as one.
-    return {"address": req.remote_addr or "local", "user_agent": req.user_agent or ""}
+    return {"address": req.remote_addr or SHARED_ADDRESS, "user_agent": req.user_agent or ""}

@@ -1,0 +1,24 @@
+"""`nebula-server` before anything of the server is imported: an installation of the client has the command, too."""
+
+from __future__ import annotations
+
+import sys
+
+MISSING = "only the client is installed here; the server's packages are missing"
+HOW = "pip install '.[server]' in the checkout installs them, and script/server does it all."
+
+missing = ""
+try:
+    from nebula import command
+except ModuleNotFoundError as error:
+    if error.name is None or error.name.partition(".")[0] == "nebula":
+        raise
+    missing = error.name
+
+
+def main() -> int:
+    """Run the server's command; say what to install if its packages are not there."""
+    if missing:
+        print(f"nebula-server: {MISSING} ({missing}). {HOW}", file=sys.stderr)
+        return 1
+    return command.main()
