@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from nebula.db import files, jobs, leases
+from nebula.db import subtitles as rows
 from nebula.db.database import Tx
 from nebula.domain import plan as plans
 from nebula.domain import subtitles as subtitle_plans
 from nebula.domain.media import MediaFacts
 from nebula.domain.states import FileState, JobKind, JobState, Queue
-from nebula.errors import FfmpegFailed
+from nebula.errors import FfmpegFailed, StoreUnavailable
 from nebula.media import film, probe, subtitles
 from nebula.media.control import Control
 from nebula.media.source import DEMUXERS, is_url
@@ -376,6 +377,34 @@ def test_short_subtitles_are_taken_again_from_a_copy_where_a_store_may_have_cut_
     if is_url(used[0]):
         assert Path(used.pop()).is_relative_to(bench.settings.scratch_dir)
     assert len(used) == 1
+
+
+@pytest.mark.parametrize("moment", ["note", "publish"])
+def test_database_that_is_away_at_the_end_does_not_cost_what_was_read(
+    bench: Bench, sources: Sources, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    reads: list[str] = []
+    real = subtitles.extract
+
+    def counted(source: str, *args: Any, **options: Any) -> Extraction:
+        reads.append(source)
+        return real(source, *args, **options)
+
+    content_id = _until_probed(bench, sources["ready.mp4"])
+    monkeypatch.setattr(subtitles, "extract", counted)
+    where = {"note": leases, "publish": rows}[moment]
+    write, away = getattr(where, moment), [True, True, True]
+
+    def is_away(*args: Any, **options: Any) -> Any:
+        if away:
+            away.pop()
+            raise StoreUnavailable("database")
+        return write(*args, **options)
+
+    monkeypatch.setattr(where, moment, is_away)
+    assert bench.run()
+    assert (_job(bench, content_id)["state"], len(_rows(bench, content_id))) == (JobState.DONE, 1)
+    assert (len(reads), away) == (1, [])
 
 
 @one_world
