@@ -80,7 +80,7 @@ class Line:
         cost = _cost(lambda: self._make(content_id, worker))
         assert self._bench.content(content_id)["state"] == FileState.READY
         (rendition,) = self._bench.renditions(content_id)
-        self.film = Path(self._bench.storage.media_source(rendition["object_key"], 1))
+        self.film = Path(self._bench.fetched(rendition["object_key"]))
         return cost
 
     def _make(self, content_id: str, worker: Worker) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import threading
 import uuid
 from dataclasses import dataclass, field
@@ -97,6 +98,7 @@ class Bench:
         self.storage.prepare()
         self.account_id = self.database.write(_account)
         self.transcoding = self.transcoder("n1")
+        self._fetched = tempfile.TemporaryDirectory(prefix="nebula-fetched-")
 
     def transcoder(
         self,
@@ -161,6 +163,23 @@ class Bench:
 
         return self.database.read(work)
 
+    def fetched(self, object_key: str) -> str:
+        """Return an object as a local file: its own, or a copy that stays until the bench closes."""
+        path = self.storage.local_path(object_key)
+        return str(path or self._copy(object_key))
+
+    def _copy(self, object_key: str) -> Path:
+        size_bytes = self.storage.stat(object_key).size_bytes
+        reader = self.storage.open(object_key, 0, size_bytes)
+        body = bytearray(size_bytes)
+        done = 0
+        while count := reader.readinto(memoryview(body)[done:]):
+            done += count
+        reader.close()
+        path = Path(self._fetched.name) / object_key.replace("/", "-")
+        path.write_bytes(body)
+        return path
+
     def doomed(self) -> set[str]:
         return self.database.read(lambda tx: {row.object_key for row in tx.e.DoomedObject.select()})
 
@@ -172,6 +191,7 @@ class Bench:
 
     def close(self) -> None:
         self.database.close()
+        self._fetched.cleanup()
 
 
 def _account(tx: Tx) -> str:

@@ -20,6 +20,7 @@ class Web:
     breaks_at: int | None = None  # no body goes beyond this byte of the file
     breaks_once: bool = False  # only the first body that would
     status: int | None = None  # answer this to everything
+    location: str = ""  # and point there
     asked: list[str] = field(default_factory=list)
 
     def url(self, path: Path) -> str:
@@ -59,6 +60,8 @@ def _answer(handler: BaseHTTPRequestHandler, web: Web) -> None:
     path = web.folder / handler.path.partition("?")[0].lstrip("/")
     if web.status is not None or not path.is_file():
         handler.send_response(web.status or 404)
+        if web.location:
+            handler.send_header("Location", web.location)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
         return

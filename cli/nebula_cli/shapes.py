@@ -7,6 +7,7 @@ from typing import Any
 
 from nebula_cli import formats
 
+MOST_OF_A_REASON = 60  # letters; the whole of it is in `nebula job ID`
 LIVE = frozenset({"queued", "running", "paused"})
 STATE_COLOURS = {
     "ready": "green",
@@ -57,9 +58,14 @@ def picture(thing: Mapping[str, Any]) -> str:
 
 
 def job_state(job: Mapping[str, Any]) -> str:
-    """Return "running", or "paused (on battery at 40 %)" where its worker holds it still."""
+    """Return "running", or with its reason "paused (on battery at 40 %)", "queued (Waits: The disk is full ...)"."""
     state = str(job.get("state", ""))
-    return f"paused ({job['paused_reason']})" if state == "paused" and job.get("paused_reason") else state
+    reason = str({"paused": job.get("paused_reason"), "queued": job.get("error")}.get(state) or "")
+    return f"{state} ({_short(reason)})" if reason else state
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= MOST_OF_A_REASON else f"{reason[:MOST_OF_A_REASON]}..."
 
 
 def job_progress(job: Mapping[str, Any]) -> str:

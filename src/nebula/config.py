@@ -157,7 +157,6 @@ class Settings:
     )
     redis_url: str = _row("REDIS_URL", "redis://...; unset: a queue in the data directory", "", _redis_url, True)
     s3_endpoint: str = _row("S3_ENDPOINT", "http://HOST:PORT of MinIO or any S3; unset: a directory", "", _http_url)
-    s3_public_endpoint: str = _row("S3_PUBLIC_ENDPOINT", "the name by which other nodes reach the store", "", _http_url)
     s3_access_key: str = _row("S3_ACCESS_KEY", "the store's access key", "", str, True)
     s3_secret_key: str = _row("S3_SECRET_KEY", "the store's secret key", "", str, True)
     s3_bucket: str = _row("S3_BUCKET", "the bucket that holds every object", "nebula-uploads", _bucket)
@@ -257,8 +256,6 @@ def _completed(settings: Settings, values: dict[str, Any]) -> Settings:
         values["database_url"] = f"sqlite:///{data_dir / 'nebula.sqlite'}"
     if settings.s3_endpoint and not (settings.s3_access_key and settings.s3_secret_key):
         raise SettingsError("S3_ENDPOINT is set: S3_ACCESS_KEY and S3_SECRET_KEY must be set too.")
-    if not settings.s3_public_endpoint:
-        values["s3_public_endpoint"] = settings.s3_endpoint
     return Settings(**values)
 
 

@@ -151,10 +151,17 @@ class MediaError(NebulaError):
 
 
 class FfmpegFailed(NebulaError):
-    """An ffmpeg run ended badly; `log` in the details is the tail of its stderr."""
+    """An ffmpeg run ended badly. In the details, `log` is the tail of its stderr and `status` its exit code, if any.
+
+    The log and the message hold text of the file: they are shown to people, and decide nothing.
+    """
 
     code = "ffmpeg_failed"
     permanent = False
+
+
+class FfmpegStalled(FfmpegFailed):
+    """An ffmpeg run said nothing new for too long, and was ended."""
 
 
 class Incomplete(FfmpegFailed):

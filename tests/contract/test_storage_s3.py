@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +17,7 @@ from nebula.storage.choose import open_storage
 from nebula.storage.contract import ObjectReader, ObjectStorage
 from nebula.storage.s3 import S3Storage
 from tests.proxy import Proxy
-from tests.stores import MinIO, Stores, free_port, wait_until
+from tests.stores import MinIO, Stores, free_port
 
 KEY = "renditions/film/1.mp4"
 BODY = os.urandom(1 << 16) * 64  # 4 MiB
@@ -285,42 +283,6 @@ def test_a_file_whose_sending_failed_leaves_no_unfinished_upload(direct, tmp_pat
     assert direct.list_multiparts(KEY) == []
 
 
-def test_a_media_source_names_the_public_endpoint_and_works_there_only(minio, bucket, proxy, film, direct):
-    storage = at(minio, minio.endpoint, bucket, public_endpoint=proxy.endpoint)
-    storage.put_file(KEY, film, "video/mp4")
-    url = storage.media_source(KEY, 60)
-    assert url.startswith(f"{proxy.endpoint}/{bucket}/{KEY}?")
-    assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in url
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        assert answer.read() == BODY
-    with pytest.raises(urllib.error.HTTPError, match="403") as refused:
-        urllib.request.urlopen(url.replace(proxy.endpoint, minio.endpoint), timeout=10)
-    refused.value.close()
-
-
-def test_a_media_source_reads_ranges_and_lives_a_week_at_most(direct, film):
-    direct.put_file(KEY, film, "video/mp4")
-    url = direct.media_source(KEY, 30 * 86400)
-    assert "X-Amz-Expires=604800" in url
-    with urllib.request.urlopen(urllib.request.Request(url, headers={"Range": "bytes=5-9"}), timeout=10) as answer:
-        assert answer.read() == BODY[5:10]
-
-
-def test_a_media_source_expires(direct, film):
-    direct.put_file(KEY, film, "video/mp4")
-    url = direct.media_source(KEY, 1)
-
-    def expired() -> bool:
-        try:
-            urllib.request.urlopen(url, timeout=10).close()
-        except urllib.error.HTTPError as refusal:
-            with refusal:
-                return refusal.code == 403 and b"expired" in refusal.read()
-        return False
-
-    wait_until(expired, what="expiry of the presigned URL")
-
-
 def test_the_drive_of_a_store_on_this_machine_is_synced_before_done(minio, bucket, film, tmp_path, monkeypatch, direct):
     synced: list[Path] = []
     storage = at(minio, minio.endpoint, bucket, sync_dir=tmp_path)
@@ -353,7 +315,6 @@ def test_settings_reach_the_store(tmp_path, minio):
     settings = config.load(
         {
             "S3_ENDPOINT": minio.endpoint,
-            "S3_PUBLIC_ENDPOINT": "http://store.example:9000",
             "S3_ACCESS_KEY": minio.access_key,
             "S3_SECRET_KEY": minio.secret_key,
             "S3_BUCKET": "test-settings",
@@ -364,7 +325,7 @@ def test_settings_reach_the_store(tmp_path, minio):
     storage: ObjectStorage = open_storage(settings)
     storage.prepare()
     storage.check()
-    assert storage.media_source(KEY, 5).startswith("http://store.example:9000/test-settings/")
+    assert storage.local_path(KEY) is None
     assert storage.free_bytes() is not None
 
 

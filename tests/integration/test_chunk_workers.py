@@ -59,7 +59,7 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
 
 def _frames(site: Site, content_id: str) -> int:
     (rendition,) = site.bench.renditions(content_id)
-    source = site.bench.storage.media_source(rendition["object_key"], 600)
+    source = site.bench.fetched(rendition["object_key"])
     asked = ["-select_streams", "v:0", "-count_packets", "-show_entries", "stream=nb_read_packets", "-of", "json"]
     answer = subprocess.run(["ffprobe", "-v", "error", *asked, source], capture_output=True, check=True)
     return int(json.loads(answer.stdout)["streams"][0]["nb_read_packets"])

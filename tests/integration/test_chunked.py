@@ -67,7 +67,7 @@ BENCH = Cutting
 def _frames(bench: Bench, content_id: str) -> int:
     """Count the pictures of the only rendition."""
     (rendition,) = bench.renditions(content_id)
-    source = bench.storage.media_source(rendition["object_key"], 600)
+    source = bench.fetched(rendition["object_key"])
     asked = ["-select_streams", "v:0", "-count_packets", "-show_entries", "stream=nb_read_packets", "-of", "json"]
     answer = subprocess.run(["ffprobe", "-v", "error", *asked, source], capture_output=True, check=True)
     return int(json.loads(answer.stdout)["streams"][0]["nb_read_packets"])

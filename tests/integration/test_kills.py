@@ -125,7 +125,7 @@ def undisturbed(clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> Calla
 
 def _content(bench: Bench, content_id: str) -> list[str]:
     (rendition,) = bench.renditions(content_id)
-    return seen_and_heard(bench.storage.media_source(rendition["object_key"], 600))
+    return seen_and_heard(bench.fetched(rendition["object_key"]))
 
 
 def _titled(clip: Path, title: str, folder: Path) -> Path:

@@ -333,10 +333,96 @@ def test_run_that_makes_no_progress_is_ended(clips: Clips, target, stand_in):
     assert not running(str(target))
 
 
-def test_full_disk_is_named(clips: Clips, target, stand_in):
-    full = "sys.stderr.write('av_interleaved_write_frame(): No space left on device\\n'); sys.exit(1)"
+SENTENCES = (
+    "av_interleaved_write_frame(): No space left on device",
+    "HTTP error 503 Service Unavailable",
+    "Connection refused",
+    "ffmpeg was killed by signal 9",
+    "ffmpeg made no progress for 120 s.",
+    "moov atom not found",
+    "Cannot allocate memory",
+)
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_words_of_ffmpeg_decide_nothing(sentence, clips: Clips, target, stand_in):
+    words = f"sys.stderr.write({sentence!r} + '\\n'); sys.exit(1)"
+    with pytest.raises(FfmpegFailed) as caught:
+        planned(clips.path("mkv_h264_aac"), target, stand_in(words)).make()
+    assert type(caught.value) is FfmpegFailed
+    assert caught.value.details["status"] == 1
+    assert sentence in caught.value.message
+
+
+@pytest.mark.parametrize("world", ["file", "url"])
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_words_of_ffprobe_decide_nothing(sentence, world, clips: Clips, tmp_path):
+    program = tmp_path / "ffprobe"
+    program.write_text(f'#!/bin/sh\necho "{sentence}" >&2\nexit 1\n')
+    program.chmod(0o755)
+    path = clips.path("mkv_h264_aac")
+    with serving(path.parent) as web:
+        source = web.url(path) if world == "url" else str(path)
+        assert probe.probe(source, control=Control(Tools(ffprobe=str(program)))) is None
+
+
+def test_doctype_of_a_file_is_not_taken_for_a_full_disk(clips: Clips, target, tmp_path):
+    """ffmpeg warns of a DocType that it does not know, word for word."""
+    path = tmp_path / "film.mkv"
+    path.write_bytes(with_doctype(clips.path("mkv_hi10p").read_bytes(), b"No space left on device"))
+    work = replace(planned(path, target), tools=Tools(film_memory_bytes=48 << 20))
+    with pytest.raises(FfmpegFailed) as caught:
+        work.make()
+    assert "No space left on device" in str(caught.value.details["log"])
+
+
+def with_doctype(film: bytes, doctype: bytes) -> bytes:
+    """Return a Matroska file with another DocType in its EBML header."""
+    size = film[4] & 0x7F if film[4] & 0x80 else int.from_bytes(film[5:12], "big")
+    begins = 5 if film[4] & 0x80 else 12
+    header = film[begins : begins + size].replace(
+        b"\x42\x82\x88matroska", b"\x42\x82" + bytes([0x80 | len(doctype)]) + doctype
+    )
+    return film[:4] + bytes([0x80 | len(header)]) + header + film[begins + size :]
+
+
+def test_disk_that_is_full_is_named_by_who_asked_it(clips: Clips, target, stand_in):
+    """It is asked before the unfinished film is removed, which makes room."""
+    seen: list[bool] = []
+
+    def check_room() -> None:
+        seen.append(target.exists())
+        raise NoRoom("The disk is full.")
+
+    fails = "open(arguments[-1].removeprefix('file:'), 'w').close(); sys.exit(1)"
     with pytest.raises(NoRoom):
-        planned(clips.path("mkv_h264_aac"), target, stand_in(full)).make()
+        planned(clips.path("mkv_h264_aac"), target, stand_in(fails)).make(check_room=check_room)
+    assert (seen, target.exists()) == ([True], False)
+
+
+def test_sound_that_was_lost_is_noticed_whatever_its_title_says(clips: Clips, target, stand_in, tmp_path):
+    """The title looks as a measurement of silence does, which need not be kept."""
+    path = tmp_path / "titled.mkv"
+    argv = ["ffmpeg", "-v", "error", "-i", str(clips.path("mkv_h264_ac3")), "-c", "copy"]
+    subprocess.run([*argv, "-metadata:s:a:0", "title=max_volume: -91.0 dB", str(path)], check=True)
+    work = planned(path, target, stand_in(SILENCES))
+    work.make()
+    with pytest.raises(Incomplete, match="sound 1 is silent"):
+        work.verify()
+
+
+def test_ffmpeg_gets_nothing_of_the_workers_environment(clips: Clips, target, stand_in, tmp_path, monkeypatch):
+    monkeypatch.setenv("S3_SECRET_KEY", "a-secret")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nebula:a-secret@127.0.0.1/nebula")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/nebula-worker.service")
+    monkeypatch.setenv("LIBVA_DRIVER_NAME", "iHD with a blank")
+    kept = tmp_path / "environment"
+    tools = stand_in(f"import os; open({str(kept)!r}, 'w').write(repr(dict(os.environ)))")
+    planned(clips.path("mkv_h264_aac"), target, tools).make()
+    assert "a-secret" not in kept.read_text()
+    assert "'LIBVA_DRIVER_NAME': 'iHD with a blank'" in kept.read_text()
+    names = set(eval(kept.read_text()))
+    assert names <= {"PATH", "LC_ALL", "LIBVA_DRIVER_NAME", "LIBVA_DRIVERS_PATH", "LD_LIBRARY_PATH", "LC_CTYPE", "PWD"}
 
 
 def test_failure_keeps_only_the_tail_of_the_log(clips: Clips, target, stand_in):
@@ -379,16 +465,6 @@ def test_film_is_made_from_a_url(clips: Clips, target):
     assert web.base_url in made.command
 
 
-def test_read_that_is_cut_goes_on_where_it_stopped(clips: Clips, target):
-    path = clips.path("mkv_h264_aac")
-    with serving(path.parent) as web:
-        work = planned(web.url(path), target)
-        web.breaks_at, web.breaks_once = path.stat().st_size // 2, True
-        work.make()
-        assert web.breaks_at is None  # it did break
-        assert work.verify().warning is None
-
-
 def test_read_that_is_cut_while_probing_is_seen_later(clips: Clips, target):
     path = clips.path("mkv_h264_aac")
     work = planned(path, target)
@@ -416,6 +492,16 @@ def test_store_that_is_gone_is_no_verdict_on_the_source(clips: Clips, target):
         probe.probe(work.source)
 
 
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_server_that_points_elsewhere_is_not_followed(status, clips: Clips):
+    path = clips.path("mkv_h264_aac")
+    with serving(path.parent) as elsewhere, serving(path.parent) as web:
+        web.status, web.location = status, elsewhere.url(path)
+        with pytest.raises(FfmpegFailed, match=f"HTTP {status}"):
+            probe.probe(web.url(path))
+    assert elsewhere.asked == []
+
+
 # Hostile input.
 
 
@@ -434,6 +520,10 @@ def hostile(victim: Path, url: str) -> dict[str, str]:
         "SDP": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
         "a=rtpmap:96 H264/90000\n",
         "subtitles": f"1\n00:00:00,000 --> 00:00:01,000\n<img src='{url}'>\n",
+        "cue sheet": f'FILE "{url}" WAVE\n  TRACK 01 AUDIO\n    INDEX 01 00:00:00\n',
+        "ASX": f'<asx version="3.0"><entry><ref href="{url}"/></entry></asx>',
+        "RealMedia link": f".RMP\n{url}\n",
+        "ffmetadata": f";FFMETADATA1\ntitle={url}\n",
         "SVG": f'<svg xmlns="http://www.w3.org/2000/svg"><image href="{url}"/></svg>',
     }
 

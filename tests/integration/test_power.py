@@ -127,7 +127,7 @@ class Plugged:
         """Return how many frames the film has, by decoding it."""
         (rendition,) = self.site.bench.renditions(content_id)
         target = self.log.with_name("film.mp4")
-        source = self.site.bench.storage.media_source(rendition["object_key"], 60)
+        source = self.site.bench.fetched(rendition["object_key"])
         shutil.copyfile(source, target)
         words = ["-v", "error", "-count_frames", "-select_streams", "v", "-show_entries", "stream=nb_read_frames"]
         told = subprocess.run(["ffprobe", *words, "-of", "csv=p=0", target], capture_output=True, text=True, check=True)

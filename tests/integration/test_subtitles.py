@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from nebula.db import files, jobs, leases
+from nebula.db import subtitles as rows
 from nebula.db.database import Tx
 from nebula.domain import plan as plans
 from nebula.domain import subtitles as subtitle_plans
 from nebula.domain.media import MediaFacts
 from nebula.domain.states import FileState, JobKind, JobState, Queue
-from nebula.errors import FfmpegFailed
+from nebula.errors import StoreUnavailable
 from nebula.media import film, probe, subtitles
 from nebula.media.control import Control
 from nebula.media.source import DEMUXERS, is_url
@@ -249,14 +250,16 @@ def test_a_store_that_does_not_answer_is_no_fault_of_the_subtitles(sources: Sour
     facts = probe.probe(str(sources["film.mkv"]))
     assert facts is not None
     streams = subtitle_plans.decide(facts).taken
-    away = tmp_path / "ffmpeg"
-    away.write_text("#!/bin/sh\necho 'http://x: Server returned 5XX Server Error reply' >&2\nexit 1\n")
-    away.chmod(0o755)
-    control = Control(Tools(ffmpeg=str(away)))
-    with pytest.raises(FfmpegFailed):
-        subtitles.extract("http://127.0.0.1:9/film.mkv", facts, streams, tmp_path, zero_s=0.0, control=control)
-    found = subtitles.extract(str(sources["film.mkv"]), facts, streams, tmp_path, zero_s=0.0, control=control)
-    assert (found.made, len(found.notes)) == ((), 2)
+    ffmpeg = tmp_path / "ffmpeg"
+    ffmpeg.write_text("#!/bin/sh\nexit 1\n")
+    ffmpeg.chmod(0o755)
+
+    def check_source() -> None:
+        raise StoreUnavailable("objects")
+
+    control = Control(Tools(ffmpeg=str(ffmpeg)), check_source=check_source)
+    with pytest.raises(StoreUnavailable):
+        subtitles.extract("http://x/film.mkv", facts, streams, tmp_path, zero_s=0.0, control=control)
 
 
 def test_texts_that_name_files_and_addresses_are_only_texts(sources: Sources, tmp_path: Path) -> None:
@@ -376,6 +379,34 @@ def test_short_subtitles_are_taken_again_from_a_copy_where_a_store_may_have_cut_
     if is_url(used[0]):
         assert Path(used.pop()).is_relative_to(bench.settings.scratch_dir)
     assert len(used) == 1
+
+
+@pytest.mark.parametrize("moment", ["note", "publish"])
+def test_database_that_is_away_at_the_end_does_not_cost_what_was_read(
+    bench: Bench, sources: Sources, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    reads: list[str] = []
+    real = subtitles.extract
+
+    def counted(source: str, *args: Any, **options: Any) -> Extraction:
+        reads.append(source)
+        return real(source, *args, **options)
+
+    content_id = _until_probed(bench, sources["ready.mp4"])
+    monkeypatch.setattr(subtitles, "extract", counted)
+    where = {"note": leases, "publish": rows}[moment]
+    write, away = getattr(where, moment), [True, True, True]
+
+    def is_away(*args: Any, **options: Any) -> Any:
+        if away:
+            away.pop()
+            raise StoreUnavailable("database")
+        return write(*args, **options)
+
+    monkeypatch.setattr(where, moment, is_away)
+    assert bench.run()
+    assert (_job(bench, content_id)["state"], len(_rows(bench, content_id))) == (JobState.DONE, 1)
+    assert (len(reads), away) == (1, [])
 
 
 @one_world

@@ -16,8 +16,8 @@ import pytest
 
 from nebula.db import files, jobs, leases, nodes
 from nebula.domain.states import FileState, JobState, PlanAction, Queue
-from nebula.errors import Incomplete, ObjectNotFound, StoreUnavailable
-from nebula.media import film, probe, verify
+from nebula.errors import ObjectNotFound, StoreUnavailable
+from nebula.media import film, probe
 from nebula.services.library import Library
 from tests.films import Bench, Clips
 from tests.stores import wait_until
@@ -108,28 +108,6 @@ def test_film_that_breaks_off_is_made_as_far_as_it_goes_with_a_warning(bench: Be
     assert job["state"] == JobState.DONE, job
     assert "damaged" in job["warning"]
     assert bench.content(content_id)["state"] == FileState.READY
-
-
-def test_film_is_made_again_from_a_copy_when_it_is_not_all_of_its_source(
-    bench: Bench, clips: Clips, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first read was cut: the copy is whole, so the film is too, and there is nothing to warn of."""
-    sources: list[str] = []
-    real = verify.verify
-
-    def cut_first(source: str, *args: Any, **options: Any) -> Any:
-        sources.append(source)
-        if len(sources) == 1:
-            raise Incomplete("The film is not all of its source.", log="")
-        return real(source, *args, **options)
-
-    monkeypatch.setattr(verify, "verify", cut_first)
-    content_id = bench.store(clips["remux.mkv"])
-    assert bench.run()
-    assert bench.run()
-    job = bench.film_job(content_id)
-    assert (job["state"], job["warning"]) == (JobState.DONE, None)
-    assert Path(sources[1]).is_relative_to(bench.settings.scratch_dir)
 
 
 def test_original_that_was_probed_while_its_store_cut_it_off_turns_out_to_be_web_ready(

@@ -83,10 +83,19 @@ def test_power_obeys_nothing_that_a_machine_says(cli: Cli, recording: Recording)
     assert "\x07" not in out
 
 
+HELD = {
+    "paused (on battery at 40 %)": {"state": "paused", "paused_reason": "on battery at 40 %"},
+    "queued (Waits: The disk is full.)": {"state": "queued", "error": "Waits: The disk is full."},
+}
+
+
 @pytest.mark.parametrize("words", [("jobs",), ("jobs", "--follow")])
-def test_paused_job_is_shown_with_its_reason(cli: Cli, recording: Recording, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("shown", HELD)
+def test_job_that_waits_is_shown_with_its_reason(
+    cli: Cli, recording: Recording, words: tuple[str, ...], shown: str
+) -> None:
     holds(recording)
-    paused = job(state="paused", paused_reason="on battery at 40 %")
+    paused = job(**HELD[shown])
     looks: list[int] = []
 
     def listing(_asked: Any) -> dict[str, Any]:
@@ -95,4 +104,4 @@ def test_paused_job_is_shown_with_its_reason(cli: Cli, recording: Recording, wor
 
     recording.answers[f"GET {V1}/jobs"] = listing
     recording.answers[f"GET {V1}/jobs/{paused['id']}"] = job(state="done")
-    assert "paused (on battery at 40 %)" in cli(*words).out
+    assert shown in cli(*words).out

@@ -111,10 +111,9 @@ def test_path_is_opened_by_the_file_protocol_alone():
     assert after(argv, "-i") == "file:-rf/concat:x"
 
 
-def test_url_is_opened_by_http_alone_and_goes_on_where_it_was_cut():
+def test_url_is_opened_by_http_alone():
     argv = input_arguments("http://store/key?X-Amz-Signature=abc")
-    assert after(argv, "-protocol_whitelist") == "http,https,tls,tcp"
-    assert (after(argv, "-reconnect"), after(argv, "-reconnect_on_network_error")) == ("1", "1")
+    assert after(argv, "-protocol_whitelist") == "http,tcp"
 
 
 @pytest.mark.parametrize(

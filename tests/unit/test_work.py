@@ -22,6 +22,7 @@ class Scripted:
         self.begin_errors: list[Exception] = []
         self.look_errors: list[Exception] = []
         self.begun = 0
+        self.seen_error: Exception = StoreUnavailable("database")
         self._lock = threading.Lock()
 
     def begin(self, queue: Queue, stop: threading.Event) -> None:
@@ -34,7 +35,7 @@ class Scripted:
             raise self.look_errors.pop()
 
     def note_seen(self) -> None:
-        raise StoreUnavailable("database")
+        raise self.seen_error
 
     def run_next(self, queue: Queue, stop: threading.Event, on_encoded: Callable[[], None]) -> bool:
         assert self.begun, "nothing may be claimed before the old leases went back"
@@ -82,6 +83,16 @@ def test_worker_goes_on_after_whatever_a_job_did(worker: Worker, scripted: Scrip
     scripted.jobs = [lambda: fail(StoreUnavailable("database")), lambda: fail(RuntimeError("bug")), done.set]
     worker.start()
     assert done.wait(20)
+
+
+def test_worker_looks_for_work_whatever_the_database_does(worker: Worker, scripted: Scripted) -> None:
+    scripted.seen_error = RuntimeError("a row that cannot be")
+    worker.start()
+    wait_until(lambda: scripted.begun, what="the start")
+    for _ in range(2):
+        done = threading.Event()
+        scripted.jobs.append(done.set)
+        assert done.wait(20)
 
 
 def test_no_more_jobs_run_at_once_than_there_are_places(worker: Worker, scripted: Scripted) -> None:

@@ -251,6 +251,25 @@ def release(
     _wait(tx, claim, tx.after(delay_s) if delay_s else None)
 
 
+def interrupt(tx: Tx, claim: ChunkClaim, *, delay_s: float, code: str, error: str) -> None:
+    """Put a chunk back that was broken off in the middle; as leases.interrupt. Raises Superseded."""
+    if not chunks.hold(tx, claim.job_id):
+        raise Superseded("The job was cancelled, or it failed.")
+    interrupted = tx.execute(
+        f"UPDATE chunks SET state = 'queued', {chunks.FREE}, interruptions = interruptions + 1, repeats = repeats + 1,"
+        f" error_code = $code, error = $error WHERE {HELD} RETURNING interruptions, number",
+        code=code,
+        error=error,
+        **_ids(claim),
+    )
+    _check(interrupted)
+    times = interrupted[0][0]
+    if times > MAX_INTERRUPTIONS:
+        _give_up(tx, claim.job_id, claim.number, code, leases.broken_off(times, error))
+    else:
+        _wait(tx, claim, tx.after(delay_s * 2 ** (times - 1)))
+
+
 def _wait(tx: Tx, claim: ChunkClaim, moment: datetime | None) -> None:
     tx.execute(
         "UPDATE chunks SET not_before = $moment WHERE job_id = $job AND number = $number",

@@ -33,6 +33,7 @@ POSTGRESQL_OPTIONS = (
 )
 # What a worker node's role (grants.py) says to anything but making films.
 NOT_HERE = "This machine's database role may not do this: run it on the laptop that has the gateway."
+CONFLICTS_IN_SQLITE = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 CONFLICTS = ("40001", "40P01", "23505")  # serialization failure, deadlock, a unique row that another just made
 
 
@@ -216,7 +217,7 @@ def _root(error: BaseException) -> BaseException:
 def _is_conflict(error: BaseException) -> bool:
     if isinstance(error, psycopg2.Error):
         return error.pgcode in CONFLICTS
-    return "UNIQUE constraint failed" in str(error)
+    return getattr(error, "sqlite_errorcode", None) in CONFLICTS_IN_SQLITE
 
 
 def _is_lost(error: BaseException) -> bool:

@@ -189,6 +189,30 @@ def release(
     _queue_again(tx, job_id, delay_s)
 
 
+def interrupt(tx: Tx, job_id: str, attempt: int, *, delay_s: float, code: str, error: str) -> None:
+    """Put a job back that was broken off in the middle. Raises Superseded.
+
+    It waits twice as long each time. After MAX_INTERRUPTIONS it has failed, so that it does not go on for ever.
+    """
+    interrupted = tx.execute(
+        f"UPDATE jobs SET interruptions = interruptions + 1, {ENDED} WHERE {HELD} RETURNING interruptions, id",
+        id=job_id,
+        attempt=attempt,
+    )
+    _check(interrupted)
+    times = interrupted[0][0]
+    if times > MAX_INTERRUPTIONS:
+        give_up(tx, job_id, code=code, error=broken_off(times, error))
+        return
+    tx.execute("UPDATE jobs SET error_code = $code, error = $error WHERE id = $id", id=job_id, code=code, error=error)
+    _queue_again(tx, job_id, delay_s * 2 ** (times - 1))
+
+
+def broken_off(times: int, error: str) -> str:
+    """Return the reason of work that was given up because it was broken off so often."""
+    return f"It was broken off {times} times. {error}"
+
+
 def give_back(tx: Tx, queue: Queue, node: str) -> list[tuple[str, int]]:
     """Put back every job that this node's worker of the queue holds: it has just started, so they died with it.
 

@@ -10,6 +10,7 @@ the first of those, so that the code that still serves goes on.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,7 +135,8 @@ def _connection(url: str) -> Iterator[sqlalchemy.Connection]:
 
 def _is_lost(error: sqlalchemy.exc.OperationalError) -> bool:
     # Connecting has no statement. SQLite calls most mistakes in a statement operational errors too.
-    return error.statement is None or error.connection_invalidated or "locked" in str(error.orig)
+    is_locked = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return error.statement is None or error.connection_invalidated or is_locked
 
 
 def _engine(url: str) -> sqlalchemy.Engine:

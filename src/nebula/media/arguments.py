@@ -21,6 +21,7 @@ MAX_SAMPLE_RATE = 48_000
 CLOCK_HZ = 120_000
 # A picture may change its size in the middle of a stream: what was refused at the start is refused there, too.
 PIXEL_BOUND = ("-max_pixels", str(MAX_PIXELS))
+PEAK = "lavfi.astats.Overall.Peak_level"  # how the loudest sample of a frame is called, in dB
 QUIET = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning")
 
 
@@ -204,12 +205,15 @@ def _numbered(frames: int) -> list[str]:
 
 
 def loudness(source: str, stream: int, *, ffmpeg: str = "ffmpeg") -> list[str]:
-    """Return the command that decodes one stream of sound and writes its loudest sample to stderr."""
+    """Return the command that decodes one stream of sound and writes the loudest sample of each frame to stdout.
+
+    To stdout because stderr holds text of the file, which can imitate a measurement.
+    """
+    measured = "astats=metadata=1:reset=1:measure_perchannel=none:measure_overall=Peak_level"
     return [
-        # volumedetect says what it found at the level "info".
-        *(ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-progress", "pipe:1"),
+        *(ffmpeg, *QUIET),
         *input_arguments(source),
-        *("-map", f"0:{stream}", "-af", "volumedetect", "-f", "null", "-"),
+        *("-map", f"0:{stream}", "-af", f"{measured},ametadata=mode=print:key={PEAK}:file=-", "-f", "null", "-"),
     ]
 
 

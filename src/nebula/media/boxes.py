@@ -13,6 +13,7 @@ from nebula.media.source import SourceBytes
 
 MAX_BOXES = 512
 HEADER_BYTES = 16
+FIRST = frozenset({"ftyp", "mdat", "wide", "free", "skip", "pnot"})  # what an MP4 or a QuickTime film begins with
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Layout:
 
     index_first: bool
     is_fragmented: bool
+    is_cut_off: bool = False  # it begins as an MP4 does, and ends before its index
 
 
 def layout(source: SourceBytes) -> Layout:
@@ -36,7 +38,8 @@ def layout(source: SourceBytes) -> Layout:
     is_fragmented |= "moof" in seen
     index = seen.index("moov") if "moov" in seen else len(seen)
     media = seen.index("mdat") if "mdat" in seen else len(seen)
-    return Layout(index < media, is_fragmented)
+    is_cut_off = bool(seen) and seen[0] in FIRST and "moov" not in seen and ("ftyp" in seen or "mdat" in seen)
+    return Layout(index < media, is_fragmented, is_cut_off)
 
 
 def _boxes(source: SourceBytes, start: int, end: int) -> Iterator[tuple[str, int, int]]:

@@ -19,7 +19,7 @@ from nebula.domain.media import (
     VideoStream,
 )
 from nebula.domain.plan import absurd_size
-from nebula.errors import FfmpegFailed, MediaError
+from nebula.errors import FfmpegFailed, FfmpegStalled, MediaError
 from nebula.media import boxes
 from nebula.media.control import FREE, Control
 from nebula.media.packets import list_packets
@@ -33,11 +33,6 @@ PROBE_CPU_S = 300
 MAX_TEXT = 200
 FIELD_CODECS = frozenset({"h264", "mpeg2video", "vc1", "hevc"})
 FIELD_FRAMES = 24
-TROUBLE_ON_THE_WAY = (
-    "HTTP error", "Server returned", "Connection refused", "Connection timed out", "Connection reset", "Broken pipe",
-    "Network is unreachable", "No route to host", "Failed to resolve", "Input/output error", "Stream ends prematurely",
-    "Immediate exit",
-)  # fmt: skip
 
 
 def probe(source: str, *, control: Control = FREE) -> MediaFacts | None:
@@ -49,7 +44,7 @@ def probe(source: str, *, control: Control = FREE) -> MediaFacts | None:
     contents = SourceBytes(source)
     if contents.size_bytes == 0:
         return None
-    answer = _ask(source, control)
+    answer = _ask(source, contents, control)
     if answer is None:
         return None
     facts = _facts(answer, contents)
@@ -59,7 +54,7 @@ def probe(source: str, *, control: Control = FREE) -> MediaFacts | None:
     return _with_packets(_with_fields(facts, source, control), source, control)
 
 
-def _ask(source: str, control: Control) -> dict[str, Any] | None:
+def _ask(source: str, contents: SourceBytes, control: Control) -> dict[str, Any] | None:
     """Return ffprobe's JSON about format and streams; None where it finds no media."""
     lines: list[str] = []
     size = 0
@@ -78,26 +73,26 @@ def _ask(source: str, control: Control) -> dict[str, Any] | None:
     try:
         run(argv, source=source, on_line=take, bounds=bounds, control=control)
     except FfmpegFailed as error:
-        _explain(error, source)
+        _explain(error, source, contents)
         return None
     answer: dict[str, Any] = json.loads("\n".join(lines))
     is_guess = int(answer.get("format", {}).get("probe_score", 0)) < MIN_SCORE
     return None if is_guess or not answer.get("streams") else answer
 
 
-def _explain(error: FfmpegFailed, source: str) -> None:
-    """Return where ffprobe's failure means that this is no media; else raise what it means."""
-    log = str(error.details.get("log", ""))
-    if is_url(source) and (any(words in log for words in TROUBLE_ON_THE_WAY) or "no progress" in error.message):
-        raise error
-    if "no progress" in error.message:
+def _explain(error: FfmpegFailed, source: str, contents: SourceBytes) -> None:
+    """Return if ffprobe's failure means that this is no media; else raise what it means.
+
+    What it means is told by how ffprobe ended and by the file's own bytes: its words may be text of the file.
+    """
+    if isinstance(error, FfmpegStalled):
+        if is_url(source):
+            raise error
         raise MediaError("ffprobe finds no end in it.") from error
-    if "moov atom not found" in log:
-        raise MediaError("The MP4's index is missing: the file was cut off.") from error
-    if "Cannot allocate memory" in log:
-        raise MediaError("It asks for more memory than any film needs.") from error
-    if "killed by signal" in error.message:
+    if int(str(error.details.get("status", 0))) < 0:
         raise MediaError("ffprobe breaks down over it.") from error
+    if boxes.layout(contents).is_cut_off:
+        raise MediaError("The MP4's index is missing: the file was cut off.") from error
 
 
 def _refuse_absurd(facts: MediaFacts) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from nebula.errors import FfmpegFailed, MediaError, NoRoom, Stopped
+from nebula.errors import FfmpegFailed, FfmpegStalled, MediaError, Stopped
 from nebula.media.control import FREE, Control
 from nebula.media.source import shown
 from nebula.process import end, hold, let_go, spawn
@@ -18,6 +18,15 @@ from nebula.process import end, hold, let_go, spawn
 TAIL_BYTES = 8192
 MAX_LINE_BYTES = 65536
 POLL_S = 0.2
+# The program gets what it needs to be found and to find its drivers. The rest of the worker's environment may hold
+# secrets.
+_CLEAN = (
+    *("/bin/sh", "-c"),
+    'exec env -i PATH="$PATH" LC_ALL=C.UTF-8 ${LD_LIBRARY_PATH+"LD_LIBRARY_PATH=$LD_LIBRARY_PATH"}'
+    ' ${LIBVA_DRIVERS_PATH+"LIBVA_DRIVERS_PATH=$LIBVA_DRIVERS_PATH"}'
+    ' ${LIBVA_DRIVER_NAME+"LIBVA_DRIVER_NAME=$LIBVA_DRIVER_NAME"} "$@"',
+    "sh",
+)
 
 
 @dataclass(frozen=True)
@@ -40,12 +49,29 @@ def run(
 ) -> str:
     """Run a program to its good end; return the tail of its stderr.
 
-    `on_line` gets each line of stdout and says whether it is news. Raises Stopped, NoRoom (the disk is full),
-    FfmpegFailed (a bad end, or no news for `bounds.stall_s` while not paused). `source` is kept out of the log where it
-    carries credentials (a presigned URL).
+    `on_line` gets each line of stdout and says whether it is news. Raises Stopped, FfmpegFailed (a bad end),
+    FfmpegStalled (no news for `bounds.stall_s` while not paused), and what `control.check_source` and
+    `control.check_room` raise. What the program writes to stderr decides nothing: it may be text of the file. The token
+    of a source's URL is kept out of the log.
     """
+    try:
+        status, log = _run(argv, source, on_line, bounds, control)
+        control.check_source()  # a program whose input was cut may end well
+        if status != 0:
+            raise failure(status, log)
+    except FfmpegFailed:
+        control.check_source()
+        control.check_room()
+        raise
+    return log
+
+
+def _run(
+    argv: Sequence[str], source: str, on_line: Callable[[str], bool], bounds: Bounds, control: Control
+) -> tuple[int, str]:
+    """Run a program to whatever end; return its exit status and the tail of its stderr."""
     process = spawn(
-        argv,
+        [*_CLEAN, *argv],
         memory_bytes=bounds.memory_bytes,
         file_bytes=bounds.file_bytes,
         cpu_s=bounds.cpu_s,
@@ -53,7 +79,7 @@ def run(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    follower = _Follower(process, on_line)
+    follower = _Follower(process, on_line, source)
     try:
         _follow(follower, _Brake(process, control.is_paused), bounds.stall_s, control)
         let_go(process)  # it closed its pipes: all that is left of it is its end
@@ -63,19 +89,15 @@ def run(
     finally:
         end(process)
         follower.close()
-    log = follower.log.replace(source, shown(source))
-    if status != 0:
-        raise failure(status, log)
-    return log
+    return status, follower.log
 
 
-def failure(status: int, log: str) -> NoRoom | FfmpegFailed:
-    """Name the condition that a bad end means."""
-    if "No space left on device" in log:
-        return NoRoom("The disk that films are made on is full.", log=log)
+def failure(status: int, log: str) -> FfmpegFailed:
+    """Return the error of a bad end; the last line of the log is in its message for people to read."""
     lines = [line for line in log.splitlines() if line.strip()]
     how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-    return FfmpegFailed(f"ffmpeg {how}: {lines[-1].strip()[:300]}" if lines else f"ffmpeg {how}.", log=log)
+    message = f"ffmpeg {how}: {lines[-1].strip()[:300]}" if lines else f"ffmpeg {how}."
+    return FfmpegFailed(message, log=log, status=status)
 
 
 def _follow(follower: _Follower, brake: _Brake, stall_s: float, control: Control) -> None:
@@ -88,7 +110,7 @@ def _follow(follower: _Follower, brake: _Brake, stall_s: float, control: Control
         if brake.holds() or news:
             heard_at = time.monotonic()
         if time.monotonic() - heard_at > stall_s:
-            raise FfmpegFailed(f"ffmpeg made no progress for {stall_s:.0f} s.", log=follower.log)
+            raise FfmpegStalled(f"ffmpeg made no progress for {stall_s:.0f} s.", log=follower.log)
 
 
 class _Brake:
@@ -110,9 +132,9 @@ class _Brake:
 class _Follower:
     """Reads a process's two pipes in the one thread that may do so: the process is killed when its thread ends."""
 
-    def __init__(self, process: subprocess.Popen[bytes], on_line: Callable[[str], bool]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], on_line: Callable[[str], bool], source: str) -> None:
         self._on_line = on_line
-        self._tail = b""
+        self._tail = _Tail(source)
         self._rest = b""
         self._pipes: list[IO[bytes]] = [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]
         self._selector = selectors.DefaultSelector()
@@ -125,7 +147,7 @@ class _Follower:
 
     @property
     def log(self) -> str:
-        return self._tail.decode(errors="replace")
+        return self._tail.text
 
     def read(self, seconds: float) -> bool:
         """Take what comes within `seconds`; return whether any of it was news."""
@@ -151,5 +173,33 @@ class _Follower:
         return any([self._on_line(line.decode(errors="replace")) for line in lines])
 
     def _take_log(self, chunk: bytes) -> bool:
-        self._tail = (self._tail + chunk)[-TAIL_BYTES:]
+        self._tail.add(chunk)
         return False
+
+
+class _Tail:
+    """The last of what a program writes to stderr, without the token of its source's URL, not even a part of it."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source.encode()
+        self._shown = shown(source).encode()
+        self._kept = b""
+        self._is_cut = False
+
+    def add(self, chunk: bytes) -> None:
+        self._kept += chunk
+        # More than is shown: an address that lies across the cut is whole in it.
+        most = TAIL_BYTES + 2 * len(self._source)
+        self._is_cut |= len(self._kept) > most
+        self._kept = self._kept[-most:]
+
+    @property
+    def text(self) -> str:
+        kept = self._kept.replace(self._source, self._shown) if self._source else self._kept
+        if self._is_cut:
+            kept = kept[self._cut_address(kept) :]
+        return kept[-TAIL_BYTES:].decode(errors="replace")
+
+    def _cut_address(self, kept: bytes) -> int:
+        """Return how many bytes at the beginning are the rest of an address that was cut."""
+        return next((size for size in range(len(self._source), 0, -1) if kept.startswith(self._source[-size:])), 0)

@@ -1,9 +1,11 @@
-"""What a film is made from: a local path or a store's URL, its bytes by offset, and the arguments that open it safely.
+"""What a film is made from: a local path or a URL, its bytes by offset, and the arguments that open it safely.
 
-Hostile input: a playlist named .mkv makes ffmpeg open what the playlist names, even other protocols than those of
--protocol_whitelist (facts.md 16.5). So both lists are given: the protocols of the source alone, and demuxers that
-read nothing but their one input. Playlists (hls, dash, imf), scripts (concat, ffmetadata), patterns (image2), devices
-(lavfi, x11grab) and text formats (tty, subtitles) are not among them.
+A URL is that of serving.py, on this machine: the worker reads the store, ffmpeg does not.
+
+Hostile input: a playlist named .mkv makes ffmpeg open what the playlist names, even by other protocols than those of
+-protocol_whitelist. So both lists are given: the protocols of the source alone, and demuxers that read nothing but
+their one input. Playlists (hls, dash, imf), scripts (concat, ffmetadata), patterns (image2), devices (lavfi, x11grab)
+and text formats (tty, subtitles) are not among them.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ PICTURE_DEMUXERS = (
     "jpegxl_pipe", "qoi_pipe", "exr_pipe", "ico",
 )  # fmt: skip
 DEMUXERS = ",".join((*FILM_DEMUXERS, *AUDIO_DEMUXERS, *PICTURE_DEMUXERS))
-TIMEOUT_S = 30
+TIMEOUT_S = 45  # longer than the worker waits for its store, which it can then name
 
 
 def is_url(source: str) -> bool:
@@ -38,7 +40,7 @@ def is_url(source: str) -> bool:
 
 
 def shown(source: str) -> str:
-    """Return the source as it may be shown: a presigned URL without its signature."""
+    """Return the source as it may be shown: a URL without its query, where a token or a signature is."""
     return urlunsplit(urlsplit(source)._replace(query="", fragment="")) if is_url(source) else source
 
 
@@ -48,12 +50,10 @@ def input_arguments(source: str) -> list[str]:
         # "file:" keeps a name with a colon from being taken for a protocol, a leading dash for an option.
         return ["-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-i", f"file:{source}"]
     return [
-        *("-protocol_whitelist", "http,https,tls,tcp", "-format_whitelist", DEMUXERS),
-        # A read that is cut (a pause of minutes, a restarted store) goes on where it stopped; without these ffmpeg
-        # makes a short film and exits 0. (facts.md 16.6)
-        *("-reconnect", "1", "-reconnect_on_network_error", "1", "-reconnect_delay_max", "30"),
-        # A store that accepts and stays silent.
-        *("-rw_timeout", str(TIMEOUT_S * 1_000_000)),
+        *("-protocol_whitelist", "http,tcp", "-format_whitelist", DEMUXERS),
+        # Longer than the worker waits for a store that accepts and stays silent. The worker goes on by itself where the
+        # store cut it off; what it gives up is no use to try again.
+        *("-rw_timeout", str(2 * TIMEOUT_S * 1_000_000)),
         *("-i", source),
     ]
 
@@ -63,8 +63,8 @@ class SourceBytes:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        # The store is on this machine or on the tailnet: no proxy leads there.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        # The URL is of this machine: no proxy leads there, and what it answers is not looked for elsewhere.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
         self.size_bytes = self._url_size() if is_url(source) else Path(source).stat().st_size
 
     def read(self, offset: int, size: int) -> bytes:
@@ -108,7 +108,12 @@ class SourceBytes:
         return self._opener.open(request, timeout=TIMEOUT_S)
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Follow none: the answer is an error then."""
+
+
 def _unreachable(error: Exception) -> FfmpegFailed:
-    # The kind alone: an error's text may hold the URL with its signature.
+    # The kind alone: an error's text may hold the URL with its token.
     what = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else type(error).__name__
     return FfmpegFailed(f"The source cannot be read from its store ({what}).", log="")

@@ -19,15 +19,14 @@ from pathlib import Path
 from nebula.domain import webvtt
 from nebula.domain.media import MediaFacts, SubtitleStream
 from nebula.domain.subtitles import shown
-from nebula.errors import FfmpegFailed
+from nebula.errors import FfmpegFailed, FfmpegStalled
 from nebula.media import film
 from nebula.media.arguments import QUIET
 from nebula.media.control import FREE, Control
 from nebula.media.film import Made
-from nebula.media.probe import TROUBLE_ON_THE_WAY
 from nebula.media.progress import Progress, ProgressReader
 from nebula.media.run import Bounds, run
-from nebula.media.source import input_arguments, is_url
+from nebula.media.source import input_arguments
 from nebula.media.tools import Tools
 from nebula.media.verify import digest
 
@@ -89,7 +88,7 @@ def extract(
 ) -> Extraction:
     """Write the WebVTT files of these streams into `folder`.
 
-    Raises FfmpegFailed where the source could not be read, NoRoom, Stopped.
+    Raises FfmpegFailed if the source could not be read, NoRoom, Stopped, and what control.check_source does.
     """
     tools = control.tools
 
@@ -104,10 +103,10 @@ def extract(
     try:
         made = take(streams)
     except FfmpegFailed as error:
-        _raise_where_unread(error, source)
+        _raise_if_unread(error)
         command = film.command(arguments(source, facts, streams, zero_s, folder, tools.ffmpeg), source)
         made = Made(command, str(error.details.get("log", "")))
-        notes += _alone(take, streams, source, folder, error)
+        notes += _alone(take, streams, folder, error)
     budget = webvtt.Budget(streams=webvtt.STREAMS_AT_MOST)
     found = [_written(stream, folder, notes, budget) for stream in streams if _script_path(stream, folder).exists()]
     kept = tuple(one for one in found if one is not None)
@@ -132,7 +131,6 @@ def _script_path(stream: SubtitleStream, folder: Path) -> Path:
 def _alone(
     take: Callable[[Sequence[SubtitleStream]], Made],
     streams: Sequence[SubtitleStream],
-    source: str,
     folder: Path,
     failure: FfmpegFailed,
 ) -> list[str]:
@@ -145,17 +143,16 @@ def _alone(
                 take([stream])
                 continue
             except FfmpegFailed as error:
-                _raise_where_unread(error, source)
+                _raise_if_unread(error)
                 failure = error
         _script_path(stream, folder).unlink(missing_ok=True)
         notes.append(f"{shown(stream)} could not be read: {failure.message}")
     return notes
 
 
-def _raise_where_unread(error: FfmpegFailed, source: str) -> None:
-    """Raise what says nothing of the subtitles: the store did not answer, or nothing came for too long."""
-    log = str(error.details.get("log", ""))
-    if "no progress" in error.message or (is_url(source) and any(words in log for words in TROUBLE_ON_THE_WAY)):
+def _raise_if_unread(error: FfmpegFailed) -> None:
+    """Raise what says nothing about the subtitles: nothing came for too long. A store that failed is raised by run."""
+    if isinstance(error, FfmpegStalled):
         raise error
 
 

@@ -15,7 +15,6 @@ be of the pieces' own packets: so only its beginning is decoded again.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -318,9 +317,20 @@ def _decoded(check: _Check, index: int) -> Decoded:
 
 
 def _loudest_db(check: _Check, source: str, stream: int) -> float:
-    log = _run(check, arguments.loudness(source, stream, ffmpeg=check.control.tools.ffmpeg), source, ProgressReader(0))
-    found = re.search(r"max_volume: (-?[\d.]+) dB", log)
-    return float(found[1]) if found else float("-inf")
+    loudest_db = float("-inf")
+
+    def take(line: str) -> bool:
+        nonlocal loudest_db
+        name, _, value = line.partition("=")
+        if name == arguments.PEAK:
+            loudest_db = max(loudest_db, float(value))
+        return True
+
+    tools = check.control.tools
+    argv = arguments.loudness(source, stream, ffmpeg=tools.ffmpeg)
+    bounds = Bounds(memory_bytes=tools.film_memory_bytes, stall_s=tools.stall_s)
+    run(argv, source=source, on_line=take, bounds=bounds, control=check.control)
+    return loudest_db
 
 
 def _decoded_frames(check: _Check, seconds: float | None) -> int:
@@ -330,10 +340,10 @@ def _decoded_frames(check: _Check, seconds: float | None) -> int:
     return reader.frames
 
 
-def _run(check: _Check, argv: list[str], source: str, reader: ProgressReader) -> str:
+def _run(check: _Check, argv: list[str], source: str, reader: ProgressReader) -> None:
     tools = check.control.tools
     bounds = Bounds(memory_bytes=tools.film_memory_bytes, stall_s=tools.stall_s)
-    return run(argv, source=source, on_line=_progressing(reader), bounds=bounds, control=check.control)
+    run(argv, source=source, on_line=_progressing(reader), bounds=bounds, control=check.control)
 
 
 def _progressing(reader: ProgressReader) -> Callable[[str], bool]:

@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,11 +20,12 @@ from typing import Generic, TypeVar
 
 from nebula.db import chunk_leases, leases
 from nebula.db.database import Database, Tx
-from nebula.domain.limits import HEARTBEAT_S
+from nebula.domain.limits import HEARTBEAT_S, LEASE_S
 from nebula.domain.records import ChunkClaim, Claim
 from nebula.errors import HandedBack, NebulaError, NoRoom, Stopped, StoreUnavailable, Superseded
 from nebula.media.control import Control
 from nebula.media.progress import Progress
+from nebula.media.serving import Served
 from nebula.media.tools import INSTALLED, Tools
 from nebula.services.throttling import Pace
 from nebula.services.turns import Turn
@@ -102,8 +103,13 @@ class Attempt(Generic[AnyClaim]):
         self._database = database
         self._lease = lease
         self._worker_stop = worker_stop
-        self._check_room = check_room
+        self.check_room = check_room  # raises NoRoom while only the reserve is left
+        self.began_at = time.monotonic()
+        self._sources = ExitStack()
+        self._served: list[Served] = []
         self._progress: Progress | None = None
+        self._noted: Progress | None = None
+        self._looked_at = self._renewed_at = self.began_at
         self._paused_reason: str | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"lease-{claim.job_id}", daemon=True)
@@ -118,12 +124,33 @@ class Attempt(Generic[AnyClaim]):
     ) -> None:
         self._ended.set()
         self._thread.join()
+        self._sources.close()
         self.pace.leave()
         shutil.rmtree(self.folder, ignore_errors=True)  # what stays goes when the worker starts again
 
     def control(self, tools: Tools = INSTALLED, on_command: Callable[[str], None] = lambda command: None) -> Control:
-        """Return what its runs of ffmpeg are held by: its stop and its pace; its row gets how far they are."""
-        return Control(tools, self.stop, self.pace.is_paused, on_command, self.note_progress)
+        """Return what its runs of ffmpeg obey and report to."""
+        return Control(
+            *(tools, self.stop, self.pace.is_paused, on_command, self.note_progress),
+            check_source=self.check_source,
+            check_room=self.check_room,
+        )
+
+    def serve(self, source: AbstractContextManager[Served]) -> str:
+        """Serve a source until the attempt ends; return its URL."""
+        served = self._sources.enter_context(source)
+        self._served.append(served)
+        return served.url
+
+    @property
+    def source_trouble(self) -> Exception | None:
+        """What kept a source from being read, if anything did."""
+        return next((served.trouble for served in self._served if served.trouble is not None), None)
+
+    def check_source(self) -> None:
+        """Raise what kept a source from being read, if anything did."""
+        if self.source_trouble is not None:
+            raise self.source_trouble
 
     def note_progress(self, progress: Progress) -> None:
         """Take how far the work is; the row gets the latest once a second."""
@@ -138,7 +165,7 @@ class Attempt(Generic[AnyClaim]):
         self.turn.pass_on()
 
     def insist(self, work: Callable[[], T]) -> T:
-        """Do what needs a store, again and again while that does not answer: hours of encoding hang on it."""
+        """Do what needs a store; try again for INSIST_S while it does not answer: hours of encoding depend on it."""
         deadline = time.monotonic() + INSIST_S
         while True:
             try:
@@ -149,26 +176,46 @@ class Attempt(Generic[AnyClaim]):
                 log.warning("waiting %s store=%s", self.claim.shown, error.store)
 
     def _keep(self) -> None:
-        noted: Progress | None = None
-        renewed_at = time.monotonic()
         while not self._ended.wait(TICK_S):
-            if self._worker_stop.is_set():
-                return self._end(Stopped("The worker was told to stop."))
-            if self.pace.hand_back.is_set():
-                return self._end(HandedBack(f"{self.pace.reason()}."))
-            latest = self._progress
-            try:
-                self._check_room()
-                self._show_pause()
-                if latest is not noted or time.monotonic() - renewed_at > HEARTBEAT_S:
-                    self._renew(latest)
-                    noted, renewed_at = latest, time.monotonic()
-                else:
-                    self._look()
-            except StoreUnavailable:
-                continue  # the attempt number decides in the end who publishes, however late this becomes
-            except (NoRoom, Superseded) as error:
-                return self._end(error)
+            ending = self._asked_to_end() or self._look_after()
+            if ending is not None:
+                return self._end(ending)
+
+    def _asked_to_end(self) -> NebulaError | None:
+        if self._worker_stop.is_set():
+            return Stopped("The worker was told to stop.")
+        return HandedBack(f"{self.pace.reason()}.") if self.pace.hand_back.is_set() else None
+
+    def _look_after(self) -> NebulaError | None:
+        """Look at the disk and after the row once; return why the work is to end, if it is.
+
+        A database that does not answer ends nothing: the attempt number decides in the end who publishes. One that
+        makes an unexpected error is asked again, too, until the lease must have run out.
+        """
+        try:
+            self.check_room()
+            self._show_pause()
+            self._keep_lease()
+        except StoreUnavailable:
+            pass
+        except (NoRoom, Superseded) as error:
+            return error
+        except Exception as error:  # without this thread the lease runs out, and nothing hands the work back
+            log.exception("lease not kept %s", self.claim.shown)
+            if time.monotonic() - self._looked_at > LEASE_S:
+                return StoreUnavailable("database", f"The database refuses to renew the lease: {type(error).__name__}.")
+            return None
+        self._looked_at = time.monotonic()
+        return None
+
+    def _keep_lease(self) -> None:
+        """Renew the lease if there is progress to write or it is due; else see whether it still holds."""
+        latest = self._progress
+        if latest is self._noted and time.monotonic() - self._renewed_at <= HEARTBEAT_S:
+            self._look()
+            return
+        self._renew(latest)
+        self._noted, self._renewed_at = latest, time.monotonic()
 
     def _show_pause(self) -> None:
         reason = self.pace.reason() if self.pace.is_paused() else None

@@ -112,7 +112,7 @@ class ChunkedFilms:
         """List the source's packets and lay the chunks out; what an earlier run of the job made is taken."""
         claim = attempt.claim
         facts, plan = _known(claim)
-        source = self._sources.find(claim.content)
+        source = self._sources.find(attempt)
         spans = self._spans(attempt, source, facts, plan)
         if len(spans) < 2:
             attempt.insist(lambda: self._database.write(lambda tx: chunk_layout.in_one_piece(tx, claim)))
@@ -236,11 +236,11 @@ class ChunkedFilms:
     # Make
 
     def _make(self, attempt: Attempt[ChunkClaim], target: Path) -> _Made:
-        """Make the chunk; once more from a local copy where it is not all of its span, and then as far as it goes."""
+        """Make the chunk; if it is not all of its span, once more from a local file, and then as far as it goes."""
         claim = attempt.claim
         work = _Work.from_json(claim.plan)
         make = self._make_sound if work.span is None else partial(self._make_picture, work.span)
-        source = self._sources.find(claim.content)
+        source = self._sources.find(attempt)
         if work.from_copy:
             source = str(self._sources.kept(attempt, claim.content))
         if work.span is not None and (claim.encoder or SOFTWARE) != SOFTWARE:
@@ -254,7 +254,7 @@ class ChunkedFilms:
         try:
             return make(attempt, source, target, accept_short=False)
         except Incomplete as error:
-            log.warning("again from a copy %s error=%r", claim.shown, error.message)
+            log.warning("again from a local file %s error=%r", claim.shown, error.message)
         copy = self._sources.kept(attempt, claim.content)
         return make(attempt, str(copy), target, accept_short=True)
 
@@ -308,16 +308,15 @@ class ChunkedFilms:
         return lost
 
     def _publish(self, attempt: Attempt[Claim], facts: MediaFacts, plan: Plan, stored: list[StoredChunk]) -> None:
-        claim = attempt.claim
         target = attempt.folder / "film.mp4"
         sound = next((_path(attempt, chunk) for chunk in stored if chunk.kind is ChunkKind.AUDIO), None)
         pictures = [chunk for chunk in stored if chunk.kind is ChunkKind.VIDEO]
         parts = [chunking.Part(_path(attempt, chunk), chunk.start_s or 0.0) for chunk in pictures]
-        control = Control(stop=attempt.stop)
+        control = Control(stop=attempt.stop, check_source=attempt.check_source, check_room=attempt.check_room)
         chunking.join(parts, sound, facts, plan, target, control=control)
         warning = next((chunk.warning for chunk in stored if chunk.warning), None)
         verified = verify.verify(
-            self._sources.find(claim.content),
+            self._sources.find(attempt),
             facts,
             plan,
             target,

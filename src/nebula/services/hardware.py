@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nebula.errors import FfmpegFailed, HardwareFailed
-from nebula.media.source import is_url
 from nebula.services.attempt import Attempt
 from nebula.services.sources import Sources
 
@@ -20,10 +19,10 @@ log = logging.getLogger(__name__)
 def try_twice(
     attempt: Attempt[Any], sources: Sources, source: str, copy: Callable[[], Path], make: Callable[[str], T]
 ) -> T:
-    """Make something of the source; once more of a local copy, for it may be a read that was cut.
+    """Make something of the source; if that fails, once more of a local file, for the read may have been cut.
 
-    Raises HardwareFailed where that fails as well: software is to make it. Whatever else explains a failure (the source
-    or its store is gone, the work was stopped or paused in the middle) is raised as it is.
+    Raises HardwareFailed if that fails as well: software is to make it. Whatever else explains a failure (the source or
+    its store is gone, the work was stopped or paused in the middle) is raised as it is.
     """
     try:
         return make(source)
@@ -31,7 +30,7 @@ def try_twice(
         _look_for_other_causes(attempt, sources, error)
         log.warning("again on hardware %s error=%r", attempt.claim.shown, error.message)
     try:
-        return make(str(copy()) if is_url(source) else source)
+        return make(str(copy()))
     except FfmpegFailed as error:
         _look_for_other_causes(attempt, sources, error)
         raise HardwareFailed(error.message, log=str(error.details.get("log") or "")) from error

@@ -1,4 +1,4 @@
-"""A film's source in the store: whether it is there, what ffmpeg reads it by, and a local copy where that is needed."""
+"""A film's source in the store: whether it is there, what ffmpeg reads it by, and a local copy if one is needed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 from nebula.domain.records import Content
 from nebula.errors import ObjectNotFound, Stopped
+from nebula.media.serving import serving
 from nebula.services.attempt import Attempt
 from nebula.services.room import Room
-from nebula.storage.contract import ObjectStorage
+from nebula.storage.contract import ObjectInfo, ObjectStorage
 
-SOURCE_LIFE_S = 7 * 86400  # of a presigned URL: the most that S3 takes; it must outlive lease and pause
 COPY_BYTES = 1 << 20
 
 
@@ -28,26 +28,41 @@ class Sources:
         self._copying = threading.Lock()
         self._used: list[str] = []  # the contents that something is made of now
 
-    def find(self, content: Content) -> str:
-        """Return what ffmpeg reads the original by: a local path, or a presigned URL. Raises as `check` does."""
-        self.check(content)
-        return self._storage.media_source(content.object_key, SOURCE_LIFE_S)
+    def find(self, attempt: Attempt[Any]) -> str:
+        """Return what ffmpeg reads the original by, while the attempt lasts: its file, or a URL of this machine.
 
-    def check(self, content: Content) -> None:
-        """Raise StoreUnavailable, or ObjectNotFound where the original was deleted meanwhile."""
+        Raises as `check` does.
+        """
+        key = attempt.claim.content.object_key
+        stored = self.check(attempt.claim.content)
+        path = self._storage.local_path(key)
+        if path is not None:
+            return str(path)
+        return attempt.serve(
+            serving(key, stored.size_bytes, lambda start, length: self._storage.open(key, start, length, stored.etag))
+        )
+
+    def check(self, content: Content) -> ObjectInfo:
+        """Return what the store knows of the original. Raises StoreUnavailable; ObjectNotFound if it was deleted."""
         try:
-            self._storage.stat(content.object_key)
+            return self._storage.stat(content.object_key)
         except ObjectNotFound:
             raise ObjectNotFound("The stored bytes of this file are gone.") from None
 
     def copy(self, attempt: Attempt[Any], content: Content) -> Path:
-        """Copy the original into the attempt's scratch directory."""
+        """Return the original as a local file: its own, or a copy in the attempt's scratch directory."""
+        path = self._storage.local_path(content.object_key)
+        if path is not None:
+            return path
         target = attempt.folder / "source"
         self.fetch(attempt, content.object_key, content.size_bytes, target)
         return target
 
     def kept(self, attempt: Attempt[Any], content: Content) -> Path:
-        """Return a local copy of a content in use; it stays for the next chunks of the same film."""
+        """Return the original as a local file; if that is a copy, it stays for the next chunks of the same film."""
+        local = self._storage.local_path(content.object_key)
+        if local is not None:
+            return local
         path = self._copies_dir / content.id
         with self._copying:
             if not path.exists():

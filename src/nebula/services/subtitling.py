@@ -15,6 +15,7 @@ from nebula.domain import subtitles as plans
 from nebula.domain.media import MediaFacts
 from nebula.domain.records import Claim
 from nebula.media import subtitles as extraction
+from nebula.media.film import Made
 from nebula.media.source import is_url
 from nebula.media.subtitles import Extraction, MadeSubtitles
 from nebula.services.attempt import Attempt
@@ -44,16 +45,21 @@ class Subtitling:
             return
         self._room.check(local_bytes=extraction.MAX_SCRIPT_BYTES, object_bytes=extraction.MAX_SCRIPT_BYTES)
         attempt.folder.mkdir(parents=True, exist_ok=True)
-        source = self._sources.find(claim.content)
+        source = self._sources.find(attempt)
         found = _extract(attempt, source, facts)
         if found.is_short and is_url(source):
             # The store may have cut it off, and ffmpeg would not say so.
             log.warning("again from a copy %s", claim.shown)
             found = _extract(attempt, str(self._sources.copy(attempt, claim.content)), facts)
-        self._database.write(
-            lambda tx: leases.note(tx, claim.job_id, claim.attempt, command=found.run.command, log=found.run.log)
-        )
+        self._note_run(attempt, found.run)
         self._publish(attempt, found.made, found.notes)
+
+    def _note_run(self, attempt: Attempt[Claim], run: Made) -> None:
+        job_id, number = attempt.claim.job_id, attempt.claim.attempt
+        # A database that is away for a moment must not cost what was read out of a whole film.
+        attempt.insist(
+            lambda: self._database.write(lambda tx: leases.note(tx, job_id, number, command=run.command, log=run.log))
+        )
 
     def _publish(self, attempt: Attempt[Claim], made: tuple[MadeSubtitles, ...], notes: tuple[str, ...]) -> None:
         claim = attempt.claim

@@ -11,8 +11,10 @@ import errno
 import logging
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +53,19 @@ from nebula.storage.contract import ObjectStorage
 
 log = logging.getLogger(__name__)
 
-AGAIN_AFTER_S = 60  # a full disk, a store that is away
+AGAIN_AFTER_S = 60.0  # a full disk, a store that is away
+LONGEST_AGAIN_S = 3600.0
 FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How an attempt ended that made nothing."""
+
+    cause: Exception
+    code: str
+    delay_s: float  # how long the work waits, if the cause was no fault of its own
+    is_interruption: bool  # counts against the most interruptions that work may have
 
 
 class Transcoding:
@@ -174,7 +187,7 @@ class Transcoding:
         with Attempt(
             self._database, claim, lease, folder=folder, worker_stop=stop, check_room=check_room, pace=pace
         ) as attempt:
-            self._do(attempt, self._work(claim), lambda tx, error, code: _note_end(tx, claim, error, code))
+            self._do(attempt, self._work(claim), lambda tx, ending: _note_end(tx, claim, ending))
 
     def _run_chunk(self, claim: ChunkClaim, stop: threading.Event, turn: Turn) -> None:
         log.info("claimed %s kind=%s content=%s", claim.shown, claim.kind, claim.content.id)
@@ -186,13 +199,13 @@ class Transcoding:
             self._database, claim, lease, folder=folder, worker_stop=stop, check_room=room, pace=pace, turn=turn
         )
         with attempt:
-            self._do(attempt, self._chunked.make, lambda tx, error, code: _note_chunks_end(tx, claim, error, code))
+            self._do(attempt, self._chunked.make, lambda tx, ending: _note_chunks_end(tx, claim, ending))
 
     def _do(
         self,
         attempt: Attempt[AnyClaim],
         work: Callable[[Attempt[AnyClaim]], None],
-        note: Callable[[Tx, Exception, str], None],
+        note: Callable[[Tx, _Ending], None],
     ) -> None:
         try:
             work(attempt)
@@ -214,32 +227,49 @@ class Transcoding:
             JobStage.JOIN: self._chunked.join,
         }[claim.stage]
 
-    def _settle(self, attempt: Attempt[AnyClaim], cause: Exception, note: Callable[[Tx, Exception, str], None]) -> None:
+    def _settle(self, attempt: Attempt[AnyClaim], cause: Exception, note: Callable[[Tx, _Ending], None]) -> None:
         """Write into the row how an attempt ended that made nothing."""
-        claim = attempt.claim
-        code = cause.code if isinstance(cause, NebulaError) else NebulaError.code
-        log.warning("ended %s code=%s error=%r", claim.shown, code, str(cause))
+        claim, ending = attempt.claim, self._ending(attempt, cause)
+        log.warning("ended %s code=%s error=%r", claim.shown, ending.code, str(cause))
         if isinstance(cause, Superseded):
             return  # the row is another attempt's
         try:
-            attempt.insist(lambda: self._database.write(lambda tx: note(tx, cause, code)))
+            attempt.insist(lambda: self._database.write(lambda tx: note(tx, ending)))
         except Superseded:
             log.info("superseded %s", claim.shown)
 
+    def _ending(self, attempt: Attempt[AnyClaim], cause: Exception) -> _Ending:
+        # What was given up after an hour of work is not begun again before another hour has passed.
+        delay_s = min(max(time.monotonic() - attempt.began_at, AGAIN_AFTER_S), LONGEST_AGAIN_S)
+        code = cause.code if isinstance(cause, NebulaError) else NebulaError.code
+        return _Ending(cause, code, delay_s, self._is_interruption(attempt, cause))
+
     def _cause(self, attempt: Attempt[AnyClaim], error: Exception) -> Exception:
-        """Return what a failure really means: the disk is full, the source is gone, or the store that holds it is."""
+        """Return what a failure really means: the disk is full, the source is gone, or the store that holds it is.
+
+        The disk and the store are asked. What ffmpeg says is not: it may be text of the file.
+        """
         if isinstance(error, OSError) and error.errno in FULL:
             return NoRoom("The disk that films are made on is full.")
         if not isinstance(error, FfmpegFailed):
             return error
+        if attempt.source_trouble is not None:
+            return attempt.source_trouble
         try:
             self._sources.check(attempt.claim.content)
         except NebulaError as cause:
             return cause
-        if attempt.was_paused:
-            # A store cuts who does not read: that is nobody's failure, and costs what was being made.
-            return Stopped("It broke after a pause, and is made again.")
         return error
+
+    def _is_interruption(self, attempt: Attempt[AnyClaim], cause: Exception) -> bool:
+        """Return whether the object store failed at this work and answers now: that may go on for ever."""
+        if not isinstance(cause, StoreUnavailable) or cause.store != "objects":
+            return False
+        try:
+            self._sources.check(attempt.claim.content)
+        except NebulaError:
+            return False
+        return True
 
     def _probe(self, attempt: Attempt[Claim]) -> None:
         claim = attempt.claim
@@ -256,7 +286,7 @@ class Transcoding:
     def _facts(self, attempt: Attempt[Claim]) -> tuple[MediaFacts | None, str | None]:
         """Return the facts, or None and what is wrong with the source."""
         try:
-            return probe.probe(self._sources.find(attempt.claim.content), control=attempt.control()), None
+            return probe.probe(self._sources.find(attempt), control=attempt.control()), None
         except MediaError as error:
             return None, error.message.rstrip(".")
 
@@ -287,25 +317,30 @@ def _claim_next(tx: Tx, queue: Queue, node: str, encoder: str, *, lower_rungs: b
     return whole
 
 
-def _note_end(tx: Tx, claim: Claim, error: Exception, code: str) -> None:
-    job_id, attempt = claim.job_id, claim.attempt
+def _note_end(tx: Tx, claim: Claim, ending: _Ending) -> None:
+    job_id, attempt, error, code = claim.job_id, claim.attempt, ending.cause, ending.code
     if isinstance(error, HandedBack):
         leases.release(tx, job_id, attempt, code=code, error=_waits(error))
     elif isinstance(error, Stopped):
         leases.release(tx, job_id, attempt)
+    elif ending.is_interruption:
+        leases.interrupt(tx, job_id, attempt, delay_s=ending.delay_s, code=code, error=str(error))
     elif isinstance(error, (NoRoom, StoreUnavailable)):
-        leases.release(tx, job_id, attempt, delay_s=AGAIN_AFTER_S, code=code, error=_waits(error))
+        leases.release(tx, job_id, attempt, delay_s=ending.delay_s, code=code, error=_waits(error))
     else:
         leases.fail(tx, job_id, attempt, code=code, **_failure(error))
 
 
-def _note_chunks_end(tx: Tx, claim: ChunkClaim, error: Exception, code: str) -> None:
+def _note_chunks_end(tx: Tx, claim: ChunkClaim, ending: _Ending) -> None:
+    error, code = ending.cause, ending.code
     if isinstance(error, HandedBack):
         chunk_leases.release(tx, claim, code=code, error=_waits(error))
     elif isinstance(error, Stopped):
         chunk_leases.release(tx, claim)
+    elif ending.is_interruption:
+        chunk_leases.interrupt(tx, claim, delay_s=ending.delay_s, code=code, error=str(error))
     elif isinstance(error, (NoRoom, StoreUnavailable)):
-        chunk_leases.release(tx, claim, delay_s=AGAIN_AFTER_S, code=code, error=_waits(error))
+        chunk_leases.release(tx, claim, delay_s=ending.delay_s, code=code, error=_waits(error))
     else:
         chunk_leases.fail(tx, claim, code=code, **_failure(error))
 

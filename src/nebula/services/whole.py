@@ -59,16 +59,16 @@ class WholeFilms:
         log.info("published %s size_bytes=%s", claim.shown, verified.size_bytes)
 
     def _make(self, attempt: Attempt[Claim], target: Path) -> tuple[str, VerifiedFilm] | None:
-        """Make the film; once more from a local copy where it is not all of its source, and then as far as it goes.
+        """Make the film; if it is not all of its source, once more from a local file, and then as far as it goes.
 
-        None where the original turned out to need none: the read of it was cut when it was probed.
+        Returns None if the original turns out to need no film: the read of it was cut when it was probed.
         """
         claim = attempt.claim
         try:
-            source = self._sources.find(claim.content)
+            source = self._sources.find(attempt)
             return self._make_from(attempt, source, known_facts(claim), target, accept_short=False)
         except (Incomplete, MediaError) as error:
-            log.warning("again from a copy %s error=%r", claim.shown, error.message)
+            log.warning("again from a local file %s error=%r", claim.shown, error.message)
         copy = self._sources.copy(attempt, claim.content)
         facts = probe.probe(str(copy), control=attempt.control())
         return self._make_from(attempt, str(copy), facts, target, accept_short=True)

@@ -17,7 +17,6 @@ def open_storage(settings: Settings) -> ObjectStorage:
         settings.s3_bucket,
         settings.s3_access_key,
         settings.s3_secret_key,
-        public_endpoint=settings.s3_public_endpoint,
         region=settings.s3_region,
         sync_dir=settings.s3_sync_dir,
     )

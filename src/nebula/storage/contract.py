@@ -126,8 +126,8 @@ class ObjectStorage(Protocol):
     def list_objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects below a prefix, in key order."""
 
-    def media_source(self, key: str, expires_s: int) -> str:
-        """Return what ffmpeg reads the object by: a local path, or a presigned URL that lives `expires_s`."""
+    def local_path(self, key: str) -> Path | None:
+        """Return the path of the file that is the object; None if the object is not in a file of this machine."""
 
     def free_bytes(self) -> int | None:
         """Return the room left where the objects lie on this machine; None where that is elsewhere or unknown."""

@@ -223,9 +223,9 @@ class DirectoryStorage:
                 with suppress(FileNotFoundError):
                     yield _info(key, entry.stat())
 
-    def media_source(self, key: str, expires_s: int) -> str:
+    def local_path(self, key: str) -> Path:
         """Return the file's path."""
-        return str(self._path(key).absolute())
+        return self._path(key).absolute()
 
     def free_bytes(self) -> int | None:
         """Return the room left on the directory's file system."""

@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import quote
 
 import boto3
-from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
+from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
@@ -39,7 +39,6 @@ from nebula.storage.s3_reader import Connections, EmptyReader, Exchange, S3Reade
 CHECK_S = 2.5
 STALL_S = 10.0
 PATIENCE_S = 30.0
-LONGEST_PRESIGN_S = 7 * 86400  # Signature Version 4 allows no more
 # MinIO's other two: an id that could be none of its own. Keys are checked before they get there.
 NO_UPLOAD = ("NoSuchUpload", "XMinioInvalidResourceName", "XMinioInvalidObjectName")
 
@@ -66,14 +65,12 @@ class S3Storage:
         access_key: str,
         secret_key: str,
         *,
-        public_endpoint: str = "",
         region: str = "us-east-1",
         sync_dir: Path | None = None,
         stall_s: float = STALL_S,
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._endpoint = endpoint
-        self._public_endpoint = public_endpoint or endpoint
         self._bucket = bucket
         self._region = region
         self._sync_dir = sync_dir
@@ -260,12 +257,9 @@ class S3Storage:
             for page in paginator.paginate(Bucket=self._bucket, Prefix=prefix):
                 yield from map(_info, page.get("Contents", ()))
 
-    def media_source(self, key: str, expires_s: int) -> str:
-        """Return a presigned GET at the public endpoint: a signature holds for one host."""
-        request = AWSRequest("GET", self._public_endpoint + self._object_path(key))
-        life_s = min(expires_s, LONGEST_PRESIGN_S)
-        S3SigV4QueryAuth(self._credentials, "s3", self._region, expires=life_s).add_auth(request)
-        return str(request.url)
+    def local_path(self, key: str) -> None:
+        """Return None: what a store keeps on its drive is its own affair."""
+        check_key(key)
 
     def free_bytes(self) -> int | None:
         """Return the room on the store's drive where that is in this machine."""

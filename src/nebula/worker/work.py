@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 
 from nebula.domain.states import Queue
 from nebula.errors import Stopped, StoreUnavailable
@@ -128,14 +127,21 @@ class Worker:
         while not self._begin() and not self.stop.wait(BEGIN_AGAIN_S):
             pass
         while not self.stop.is_set():
-            with suppress(StoreUnavailable):  # nobody could look at the row either
-                self._transcoding.note_seen()
+            self._note_seen()
             if self._places.acquire(blocking=False):
                 try:
                     self._work()
                 finally:
                     self._places.release()
             self.stop.wait(min(LOOK_S, self._sweep_interval_s))
+
+    def _note_seen(self) -> None:
+        try:
+            self._transcoding.note_seen()
+        except StoreUnavailable:
+            pass  # nobody could look at the row either
+        except Exception:  # this thread is what finds work when no message comes: it must go on
+            log.exception("node not noted as seen queue=%s", self.queue)
 
     def _begin(self) -> bool:
         try:

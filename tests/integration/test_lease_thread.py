@@ -1,0 +1,105 @@
+"""The thread that keeps a lease: it survives what the database does, and ends the attempt where nothing else helps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from nebula.db import leases
+from nebula.db.database import Tx
+from nebula.domain import plan
+from nebula.domain.records import Claim
+from nebula.domain.states import JobState, Queue
+from nebula.domain.throttle import Decision, Throttle
+from nebula.errors import HandedBack, StoreUnavailable, Superseded
+from nebula.services import attempt
+from nebula.services.attempt import Attempt, Lease, job_lease
+from nebula.services.throttling import Pace
+from tests.films import Bench
+from tests.stores import wait_until
+
+HAND_BACK = Decision(Throttle.HAND_BACK, ("the battery is at 9 %",))
+Begin = Callable[..., Attempt[Claim]]
+
+
+@pytest.fixture
+def begin(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Begin:
+    """Claim a probe, and look after it with a lease whose look may go wrong."""
+    path = tmp_path_factory.mktemp("stored") / "letter.txt"
+    path.write_text("Dear all")
+    bench.store(path)
+    claim = bench.database.write(lambda tx: leases.claim_next(tx, Queue.QUICK, "n1", plan.VERSION))
+    assert claim is not None
+
+    def make(look: Callable[[Lease, Tx], bool], pace: Pace | None = None) -> Attempt[Claim]:
+        lease = job_lease(claim)
+        return Attempt(
+            bench.database,
+            claim,
+            replace(lease, is_held=lambda tx: look(lease, tx)),
+            folder=bench.settings.scratch_dir / "x",
+            worker_stop=bench.stop,
+            check_room=lambda: None,
+            pace=pace,
+        )
+
+    return make
+
+
+def test_lease_is_kept_after_an_error_that_nobody_expected(begin: Begin, bench: Bench) -> None:
+    errors: list[Exception] = [RuntimeError("odd"), ValueError("odder")]
+    looks: list[bool] = []
+
+    def look(lease: Lease, tx: Tx) -> bool:
+        if errors:
+            raise errors.pop()
+        looks.append(lease.is_held(tx))
+        return looks[-1]
+
+    with begin(look) as running:
+        wait_until(lambda: len(looks) >= 2, what="looks after the errors")
+        assert not running.stop.is_set()
+        bench.sql("UPDATE jobs SET attempt = attempt + 1, state = $state", state=JobState.CANCELLED.value)
+        assert running.stop.wait(20)
+    assert isinstance(running.reason, Superseded)
+
+
+def test_work_is_handed_back_while_the_database_makes_errors(begin: Begin) -> None:
+    failed: list[bool] = []
+
+    def look(lease: Lease, tx: Tx) -> bool:
+        failed.append(True)
+        raise RuntimeError("odd")
+
+    pace = Pace()
+    with begin(look, pace) as running:
+        wait_until(lambda: failed, what="an error")
+        pace.set(HAND_BACK)
+        assert running.stop.wait(20)
+    assert isinstance(running.reason, HandedBack)
+
+
+def test_attempt_ends_when_its_lease_could_not_be_renewed(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt, "LEASE_S", 0.5)
+
+    def look(lease: Lease, tx: Tx) -> bool:
+        raise RuntimeError("odd")
+
+    with begin(look) as running:
+        assert running.stop.wait(20)
+    assert isinstance(running.reason, StoreUnavailable)
+
+
+def test_database_that_is_away_ends_nothing(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt, "LEASE_S", 0.1)
+    looks: list[bool] = []
+
+    def look(lease: Lease, tx: Tx) -> bool:
+        looks.append(True)
+        raise StoreUnavailable("database")
+
+    with begin(look) as running:
+        wait_until(lambda: len(looks) >= 4, what="four looks")
+        assert not running.stop.is_set()
