@@ -104,6 +104,7 @@ SCHEMAS: dict[str, Schema] = {
     "Job": closed(
         id=ID,
         file_id=maybe(ID),
+        account=TEXT,
         kind=enum(states.JobKind),
         queue=enum(states.Queue),
         state=enum(states.JobState),

@@ -75,10 +75,11 @@ def subtitles_json(found: Subtitles) -> dict[str, Any]:
 
 
 def job_json(job: Job) -> dict[str, Any]:
-    """Return one job; `log` is the tail of ffmpeg's stderr."""
+    """Return one job; `account` is whose file it works on, `log` the tail of ffmpeg's stderr."""
     return {
         "id": job.id,
         "file_id": job.file_id,
+        "account": job.account_name,
         "kind": job.kind,
         "queue": job.queue,
         "state": job.state,
