@@ -86,12 +86,19 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda path: _made(path, [*_gap(DAY, 13), *H444]),
         "24 hours between two of its pictures",
     ),
-    "sound that goes on two days later": (
+    "sound that goes on 40 hours later": (
         lambda path: _made(
             path, [*_picture(f"{PICTURE}:d=2"), *SOUND[:3], f"{SOUND[3]}:d=4", "-c:v", "mpeg4", "-c:a", "ac3"]
             + ["-af", f"asetpts='PTS+if(gte(T,2),{40 * HOUR}/TB,0)'"],
         ),
         "40 hours between two pieces of its sound",
+    ),
+    "sound that begins a day late": (
+        lambda path: _made(
+            path, [*_picture(f"{PICTURE}:d=2"), "-itsoffset", str(DAY), *SOUND[:3], f"{SOUND[3]}:d=2"]
+            + ["-c:v", "mpeg4", "-c:a", "ac3"],
+        ),
+        "24 hours of its sound are empty",
     ),
 }  # fmt: skip
 

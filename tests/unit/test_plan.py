@@ -212,6 +212,15 @@ def test_rate_that_the_header_claims_makes_no_pictures_that_the_source_does_not_
     assert {rung.frame_rate for rung in rungs.lower(made)} == {None}
 
 
+def test_transport_stream_whose_clock_jumps_by_a_day_is_made():
+    """ffmpeg closes the gap, in picture and sound alike."""
+    jumped = replace(PACKETS, longest_gap_s=86_400.0, ends_s=86_410.0)
+    facts = replace(
+        MKV, format="mpegts", video=(replace(VIDEO, packets=jumped),), audio=(replace(AC3, packets=jumped),)
+    )
+    assert decided(facts).makes_film
+
+
 PICTURES = {
     "music": replace(WEB_READY, video=()),
     "cover art": replace(WEB_READY, format="mp3", video=(replace(VIDEO, codec="mjpeg", is_still=True),)),

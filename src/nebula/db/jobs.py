@@ -165,7 +165,7 @@ def resume(tx: Tx, row: Any) -> None:
     """Let a job wait for a worker again that a person paused. Raises Conflict for every other."""
     if not is_paused_by_person(row) or not _move(tx, row, frozenset({JobState.PAUSED}), JobState.QUEUED):
         raise Conflict(f"The job is {row.state}, and nobody paused it.", code="job_state")
-    row.set(paused_reason=None)
+    row.set(paused_reason=None, progress=0.0)
     tx.flush()
 
 

@@ -137,13 +137,14 @@ def _obstacle(facts: MediaFacts, video: VideoStream) -> str | None:
 
 def _standstill(facts: MediaFacts, video: VideoStream) -> str | None:
     """Return why a source whose pictures or sound stop for hours is refused; None if they do not."""
-    if not JUMPING_FORMATS & set(facts.format.split(",")):  # ffmpeg closes the gaps of those
-        gap_s = video.packets.longest_gap_s
-        if gap_s > MAX_GAP_S:
-            return f"there are {gap_s / 3600:.0f} hours between two of its pictures; 4 are the most"
-        gap_s = max((stream.packets.longest_gap_s for stream in _audio_order(facts)), default=0.0)
-        if gap_s > MAX_GAP_S:
-            return f"there are {gap_s / 3600:.0f} hours between two pieces of its sound; 4 are the most"
+    if JUMPING_FORMATS & set(facts.format.split(",")):
+        return None  # ffmpeg closes their gaps
+    gap_s = video.packets.longest_gap_s
+    if gap_s > MAX_GAP_S:
+        return f"there are {gap_s / 3600:.0f} hours between two of its pictures; 4 are the most"
+    gap_s = max((stream.packets.longest_gap_s for stream in _audio_order(facts)), default=0.0)
+    if gap_s > MAX_GAP_S:
+        return f"there are {gap_s / 3600:.0f} hours between two pieces of its sound; 4 are the most"
     silent_s = sum(_silent_s(facts, stream) for stream in _audio_order(facts))
     if silent_s > MAX_SILENCE_S:
         return f"{silent_s / 3600:.0f} hours of its sound are empty; 12 are the most"
