@@ -25,9 +25,11 @@ class Names:
         self._known: dict[str, str] = {}
 
     def of(self, job: dict[str, Any]) -> str:
-        """Return the name of a job's file; its id where that is all there is."""
+        """Return the name of a job's file; its id if that is all there is, whose it is if the name is withheld."""
         file_id = str(job.get("file_id") or "")
-        if file_id and file_id not in self._known:
+        if not file_id:
+            return f"(a private file of {job['account']})" if job.get("account") else ""
+        if file_id not in self._known:
             try:
                 self._known[file_id] = str(self._api.get(f"/files/{file_id}")["name"])
             except NotFound:

@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     reset = add("reset-password", _reset_password, "Give an account a new password; its sessions end.")
     for with_password in (create, reset):
         with_password.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
-    disable = add("disable-account", _disable_account, "Close an account: sessions and links end, files stay.")
+    disable = add("disable-account", _disable_account, "Close an account: sessions, links and jobs end, files stay.")
     enable = add("enable-account", _enable_account, "Open a closed account again; what was ended stays ended.")
     for with_name in (create, reset, disable, enable):
         with_name.add_argument("name", metavar="NAME")

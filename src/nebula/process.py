@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 POLL_S = 0.02
@@ -53,6 +54,17 @@ def end(process: subprocess.Popen[bytes], *, grace_s: float = 5.0) -> int:
     # Until it is reaped its id cannot go to another group.
     _signal(process, signal.SIGKILL)
     return process.wait()
+
+
+def cpu_s(process: subprocess.Popen[bytes], *, wait_s: float) -> float:
+    """Wait until the program has ended, for `wait_s` at most, and return the seconds of CPU that it has used so far.
+
+    It is not reaped: its exit status is still to be asked for.
+    """
+    _wait_unreaped(process, wait_s)
+    # The name, in parentheses, may hold anything; utime and stime are the fields 14 and 15.
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def hold(process: subprocess.Popen[bytes]) -> None:

@@ -365,6 +365,60 @@ def test_job_fails_when_chunks_differ_after_every_restart(films: Films) -> None:
     assert films.job()["restarts"] == MAX_RESTARTS
 
 
+def _never_the_same(films: Films) -> int:
+    """Finish chunks of which none fits to another until the job ends; return how many that takes."""
+    for number in range(200):
+        claim = films.claim()
+        if claim is None:
+            return number
+        films.finish(claim, f"never the same: {films.database.read(lambda tx: tx.now)} {number}")
+    raise AssertionError("the job does not end")
+
+
+def test_retry_gives_a_film_whose_chunks_differ_all_its_restarts_again(films: Films) -> None:
+    films.add(3)
+    taken = _never_the_same(films)
+    films.retry()
+    assert (films.job()["restarts"], films.job()["rejections"]) == (0, 0)
+    films.lay_out(3)
+    assert _never_the_same(films) == taken
+    assert films.job()["restarts"] == MAX_RESTARTS
+
+
+def _die(films: Films) -> int:
+    """Let the worker of one chunk die until the job has failed; return how often."""
+    for number in range(200):
+        if films.job()["state"] == "failed":
+            return number
+        films.claimed()
+        films.run_out()
+        films.expire()
+    raise AssertionError("the job does not end")
+
+
+def test_retry_lets_the_workers_of_a_chunk_die_as_often_again(films: Films) -> None:
+    films.add(3)
+    assert _die(films) == MAX_INTERRUPTIONS + 1
+    attempts = max(films.chunk(number)["attempt"] for number in range(3))
+    films.retry()
+    films.lay_out(3)
+    assert films.claimed().attempt > attempts
+    films.run_out()
+    films.expire()
+    assert _die(films) == MAX_INTERRUPTIONS
+
+
+def test_retry_lets_a_chunk_fail_as_often_again(films: Films) -> None:
+    films.add(2)
+    for _ in range(2):
+        for number in range(MAX_FAILURES):
+            films.skip_delays()
+            state = films.fail(films.claimed())
+            assert (state is ChunkState.FAILED) == (number == MAX_FAILURES - 1)
+        films.retry()
+        films.lay_out(2)
+
+
 def test_cancelled_job_keeps_what_is_done_for_a_while(films: Films) -> None:
     films.add(3)
     films.finish(films.claimed())

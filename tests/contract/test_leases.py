@@ -199,8 +199,12 @@ def test_job_fails_when_its_attempts_kept_dying(database: Database) -> None:
     row = _row(database, job_id)
     assert (row["state"], row["error_code"]) == (JobState.FAILED, "kept_dying")
     assert row["content_state"] == FileState.FAILED
+    attempt = _row(database, job_id)["attempt"]
     database.write(lambda tx: jobs.requeue(tx, tx.e.Job[job_id]))
-    assert _row(database, job_id)["interruptions"] == 0
+    for _ in range(MAX_INTERRUPTIONS):
+        assert _claimed(database).attempt > attempt
+        database.write(lambda tx: leases.give_back(tx, Queue.QUICK, "n1"))
+    assert _row(database, job_id)["state"] == JobState.QUEUED, "a retry has its full budget"
 
 
 def _fail(database: Database, claim: Claim, permanent: bool = False) -> JobState:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from nebula.errors import FfmpegFailed
+from nebula.media.run import Bounds, run
 from nebula.process import end, spawn
 from tests.stores import wait_until
 
@@ -133,3 +135,15 @@ def test_limit_stops_what_takes_too_much(limits, script, tmp_path):
     finally:
         end(child)
     assert not (tmp_path / "big").exists() or (tmp_path / "big").stat().st_size <= 1000
+
+
+def test_run_says_that_its_processor_time_is_used_up():
+    argv = ["sh", "-c", "echo busy; while :; do :; done"]
+    with pytest.raises(FfmpegFailed, match="more than the 1 s of processor time"):
+        run(argv, source="", on_line=lambda line: True, bounds=Bounds(cpu_s=1))
+
+
+def test_program_that_is_killed_by_someone_else_did_not_use_up_its_processor_time():
+    argv = ["sh", "-c", "kill -9 $$"]
+    with pytest.raises(FfmpegFailed, match="killed by signal 9"):
+        run(argv, source="", on_line=lambda line: True, bounds=Bounds(cpu_s=1))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from nebula import config
+from nebula import command, config
 from nebula.db import jobs
 from nebula.domain.states import FileState, JobState, Queue
 from nebula.messages import Messages
@@ -175,6 +175,47 @@ def test_cancelled_film_ends_its_ffmpeg(site: Site, clips: Clips, slow: Path) ->
     site.bench.database.write(lambda tx: jobs.cancel(tx, tx.e.Job[job_id]))
     wait_until(lambda: not site.ffmpegs(), what="the end of ffmpeg")
     assert site.bench.content(content_id)["state"] == FileState.STORED
+
+
+@pytest.mark.parametrize("environ", ["embedded"], indirect=True)
+def test_closed_account_ends_its_running_work(
+    site: Site, clips: Clips, slow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in site.environ.items():
+        monkeypatch.setenv(name, value)
+    site.start(Queue.QUICK)
+    site.start(Queue.ENCODE, slow)
+    content_id = site.store(clips["middle.avi"])
+    site.wait_for_encode(content_id)
+    assert command.main(["disable-account", "ann"]) == 0
+    wait_until(lambda: not site.ffmpegs(), what="the end of ffmpeg")
+    assert {job["state"] for job in site.bench.jobs(content_id)} == {JobState.DONE, JobState.CANCELLED}
+    assert command.main(["enable-account", "ann"]) == 0
+    job_id = site.bench.film_job(content_id)["id"]
+    assert site.bench.film_job(content_id)["state"] == JobState.CANCELLED
+    site.bench.database.write(lambda tx: jobs.requeue(tx, tx.e.Job[job_id]))
+    site.messages.wake(Queue.ENCODE)
+    site.wait_for_encode(content_id)
+
+
+@pytest.mark.parametrize("environ", ["embedded"], indirect=True)
+def test_paused_film_ends_its_ffmpeg_and_goes_on_when_it_is_resumed(site: Site, clips: Clips, slow: Path) -> None:
+    site.start(Queue.QUICK)
+    worker = site.start(Queue.ENCODE, slow)
+    content_id = site.store(clips["middle.avi"])
+    site.wait_for_encode(content_id)
+    job_id = site.bench.film_job(content_id)["id"]
+    site.bench.database.write(lambda tx: jobs.pause(tx, tx.e.Job[job_id], "paused by ann"))
+    wait_until(lambda: not site.ffmpegs(), what="the end of ffmpeg")
+    worker.kill()
+    worker.wait()
+    site.start(Queue.ENCODE, slow)
+    other_id = site.store(clips["short.mkv"])  # proves that the new worker has looked for work
+    site.wait_for_state(other_id, FileState.READY)
+    assert site.bench.film_job(content_id)["state"] == JobState.PAUSED
+    site.bench.database.write(lambda tx: jobs.resume(tx, tx.e.Job[job_id]))
+    site.messages.wake(Queue.ENCODE)
+    site.wait_for_encode(content_id)
 
 
 @pytest.fixture

@@ -32,6 +32,9 @@ def library(recording: Recording) -> Recording:
         ("GET", f"jobs/{JOB_ID}", job()),
         ("POST", f"jobs/{JOB_ID}/retry", job(state="queued")),
         ("POST", f"jobs/{JOB_ID}/cancel", job(state="cancelled")),
+        ("POST", f"jobs/{JOB_ID}/pause", job(state="paused")),
+        ("POST", f"jobs/{JOB_ID}/resume", job(state="queued")),
+        ("DELETE", f"jobs/{JOB_ID}", {}),
         ("GET", "auth/whoami", {"name": "ana", "role": "owner", "account_id": FILE_ID, "session_id": OTHER_ID}),
         ("GET", "auth/sessions", {"items": [{"id": OTHER_ID, "current": True}], "next_cursor": None}),
         ("DELETE", f"auth/sessions/{OTHER_ID}", Said(204)),
@@ -100,6 +103,9 @@ def test_a_line_that_cannot_be_meant_changes_nothing(cli: Cli, library: Recordin
         (["play", "a", "--player", "none"], [f"POST {V1}/files/{FILE_ID}/links"]),
         (["retry", JOB_ID[:4]], [f"POST {V1}/jobs/{JOB_ID}/retry"]),
         (["cancel", JOB_ID], [f"POST {V1}/jobs/{JOB_ID}/cancel"]),
+        (["cancel", JOB_ID, "--remove"], [f"DELETE {V1}/jobs/{JOB_ID}"]),
+        (["pause", JOB_ID[:4]], [f"POST {V1}/jobs/{JOB_ID}/pause"]),
+        (["resume", JOB_ID], [f"POST {V1}/jobs/{JOB_ID}/resume"]),
         (["sessions", "--revoke", OTHER_ID], [f"DELETE {V1}/auth/sessions/{OTHER_ID}"]),
     ],
 )
@@ -225,6 +231,8 @@ def test_names_are_printed_without_what_a_terminal_obeys(cli: Cli, recording: Re
         (["job", JOB_ID], 1),
         (["retry", JOB_ID], 1),
         (["cancel", JOB_ID], 1),
+        (["pause", JOB_ID], 1),
+        (["resume", JOB_ID], 1),
         (["rename", "a", "b"], 1),
         (["restore", "old"], 1),
         (["link", "a"], 1),
@@ -294,6 +302,13 @@ def test_job_shows_the_command_and_why_it_failed(cli: Cli, recording: Recording)
     out = cli("job", JOB_ID).out
     assert all(told in out for told in ("film.mkv", "ffmpeg -i in out.mp4", "The source breaks off.", "nebula retry"))
     assert cli("job", JOB_ID, "--log").out == f"{out}log:\n  line one\n  [31mline two\n"
+
+
+def test_job_on_a_private_file_says_whose_it_is(cli: Cli, recording: Recording):
+    recording.answers[f"GET {V1}/jobs/{JOB_ID}"] = job() | {"file_id": None, "account": "ana"}
+    recording.answers[f"GET {V1}/jobs"] = {"items": [job() | {"file_id": None, "account": "ana"}], "next_cursor": None}
+    assert "a private file of ana" in cli("jobs").out
+    assert "a private file of ana" in cli("job", JOB_ID).out
 
 
 def test_an_id_that_begins_several_things_lists_them(cli: Cli, recording: Recording):

@@ -72,6 +72,8 @@ COMMANDS: dict[str, list[str]] = {
     "job": ["a"],
     "retry": ["a"],
     "cancel": ["a"],
+    "pause": ["a"],
+    "resume": ["a"],
     "status": [],
     "power": [],
     "deploy": ["status"],

@@ -14,7 +14,7 @@ from nebula.media import arguments, encoders, film
 from nebula.media.progress import ProgressReader
 from nebula.media.source import input_arguments, shown
 from nebula.media.tools import Tools
-from tests.unit.test_plan import AAC, AC3, MKV, WEB_READY, with_video
+from tests.unit.test_plan import AAC, AC3, MKV, PACKETS, WEB_READY, with_video
 
 TARGET = Path("/scratch/film.mp4")
 
@@ -60,9 +60,16 @@ def test_place_where_a_phone_filmed_is_left_out():
 def test_encode_keeps_the_time_of_every_frame():
     argv = command(with_video(codec="hevc"))
     assert after(argv, "-fps_mode") == "passthrough"
-    assert after(argv, "-vf") == "scale=w=1280:h=720,setsar=1,format=yuv420p"
+    assert after(argv, "-vf") == "scale=w=1280:h=720,setsar=1,trim=end_frame=242,format=yuv420p"
     assert after(argv, "-profile:v") == "high"
     assert after(argv, "-c:a") == "copy"
+
+
+def test_encoder_gets_no_more_pictures_than_the_source_has_packets():
+    busy = with_video(codec="hevc", packets=replace(PACKETS, count=2400))
+    for facts, most in ((with_video(codec="hevc"), 242), (busy, 2402)):
+        assert f"trim=end_frame={most}" in after(command(facts), "-vf").split(",")
+    assert after(part_command(busy), "-frames:v") == str(PART.frames)
 
 
 def test_threads_bound_decoder_and_encoder():

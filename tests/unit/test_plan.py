@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from nebula.domain import plan
+from nebula.domain import plan, rungs
 from nebula.domain.media import AudioStream, MediaFacts, PacketFacts, VideoStream
 from nebula.domain.states import FileState, PlanAction
 
@@ -201,8 +201,24 @@ def test_mp4_that_begins_late_does_not_break_off():
 
 
 def test_slow_motion_becomes_60_frames_when_its_rate_is_beyond_the_level():
-    assert decided(with_video(codec="hevc", frame_rate=240.0)).frame_rate == 60.0
-    assert decided(with_video(codec="hevc", frame_rate=120.0)).frame_rate is None
+    assert decided(with_video(codec="hevc", packets=replace(PACKETS, count=2400))).frame_rate == 60.0
+    assert decided(with_video(codec="hevc", packets=replace(PACKETS, count=1200))).frame_rate is None
+
+
+@pytest.mark.parametrize("claim", [250.0, 1000.0, 0.0])
+def test_rate_that_the_header_claims_makes_no_pictures_that_the_source_does_not_have(claim):
+    made = decided(with_video(codec="hevc", frame_rate=claim, real_frame_rate=claim))
+    assert made.frame_rate is None
+    assert {rung.frame_rate for rung in rungs.lower(made)} == {None}
+
+
+def test_transport_stream_whose_clock_jumps_by_a_day_is_made():
+    """ffmpeg closes the gap, in picture and sound alike."""
+    jumped = replace(PACKETS, longest_gap_s=86_400.0, ends_s=86_410.0)
+    facts = replace(
+        MKV, format="mpegts", video=(replace(VIDEO, packets=jumped),), audio=(replace(AC3, packets=jumped),)
+    )
+    assert decided(facts).makes_film
 
 
 PICTURES = {
@@ -249,6 +265,13 @@ OBSTACLES = {
     "its picture of 16000x16000 is too large; 8192x4352 is the most": with_video(width=16000, height=16000),
     "the size of its picture is impossible": with_video(width=0, height=0),
     "it claims to last 100 hours; 48 are the most": replace(WEB_READY, duration_s=360_000.0),
+    "there are 29 hours between two of its pictures; 4 are the most": with_packets(longest_gap_s=104_400.0),
+    "there are 40 hours between two pieces of its sound; 4 are the most": replace(
+        WEB_READY, audio=(replace(AAC, packets=replace(PACKETS, longest_gap_s=144_000.0)),)
+    ),
+    "60 hours of its sound are empty; 12 are the most": replace(
+        WEB_READY, audio=tuple(replace(AAC, index=n, packets=PacketFacts(count=3, ends_s=10_830.0)) for n in range(20))
+    ),
 }
 
 

@@ -72,8 +72,40 @@ def retry(job_id: str, *, json: bool = False) -> None:
 
 
 @command
-def cancel(job_id: str, *, json: bool = False) -> None:
+def cancel(job_id: str, *, remove: bool = False, json: bool = False) -> None:
     """Stop a job. The original stays; to start the job anew: nebula retry ID.
+
+    ID is the job's id or the beginning of it.
+
+    --remove  forget the job, too: it cannot be retried
+    --json  print the API's object
+    """
+    api = SignedIn()
+    found = lookup.job(api, job_id)
+    if remove:
+        api.send("DELETE", f"/jobs/{found['id']}")
+        _tell(found, "is removed.", json)
+    else:
+        _tell(api.send("POST", f"/jobs/{found['id']}/cancel"), "is cancelled.", json)
+
+
+@command
+def pause(job_id: str, *, json: bool = False) -> None:
+    """Stop a job until it is resumed: nebula resume ID.
+
+    ID is the job's id or the beginning of it. Finished chunks are kept.
+
+    --json  print the API's object
+    """
+    api = SignedIn()
+    found = lookup.job(api, job_id)
+    paused = api.send("POST", f"/jobs/{found['id']}/pause")
+    _tell(paused, f"is paused; let it go on: nebula resume {lookup.short_id(found)}", json)
+
+
+@command
+def resume(job_id: str, *, json: bool = False) -> None:
+    """Let a job go on that was paused.
 
     ID is the job's id or the beginning of it.
 
@@ -81,7 +113,7 @@ def cancel(job_id: str, *, json: bool = False) -> None:
     """
     api = SignedIn()
     found = lookup.job(api, job_id)
-    _tell(api.send("POST", f"/jobs/{found['id']}/cancel"), "is cancelled.", json)
+    _tell(api.send("POST", f"/jobs/{found['id']}/resume"), "waits for a worker again.", json)
 
 
 @command
@@ -122,6 +154,7 @@ def _facts(found: dict[str, Any], names: following.Names) -> list[tuple[str, str
     facts = [
         ("id", str(found["id"])),
         ("file", names.of(found)),
+        ("account", str(found.get("account") or "")),
         ("makes", shapes.what(found)),
         ("state", str(found.get("state", ""))),
         ("progress", shapes.job_progress(found)),

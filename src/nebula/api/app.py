@@ -120,6 +120,8 @@ def create_app(settings: Settings | None = None) -> Gateway:
         (f"{V1}/jobs/{{job_id}}", job := jobs.Job(work)),
         (f"{V1}/jobs/{{job_id}}/retry", job, "retry"),
         (f"{V1}/jobs/{{job_id}}/cancel", job, "cancel"),
+        (f"{V1}/jobs/{{job_id}}/pause", job, "pause"),
+        (f"{V1}/jobs/{{job_id}}/resume", job, "resume"),
         (f"{V1}/status", status.Status(machine, gates)),
         (f"{V1}/nodes", status.Nodes(machine)),
         (f"{V1}/power", power.Power(machine)),

@@ -99,6 +99,7 @@ JOB = Shape[Job](
     "Job",
     id=ID,
     file_id=maybe(ID),
+    account=at(TEXT, "account_name"),  # whose file it works on
     kind=enum(states.JobKind),
     queue=enum(states.Queue),
     state=enum(states.JobState),

@@ -188,6 +188,9 @@ OPERATIONS: list[Operation] = [
     Operation("get", f"{V1}/jobs/{{job_id}}", "One job", {200: JOB.reference, 304: None}),
     Operation("post", f"{V1}/jobs/{{job_id}}/retry", "Start an ended job anew", {200: JOB.reference}),
     Operation("post", f"{V1}/jobs/{{job_id}}/cancel", "Stop a job", {200: JOB.reference}),
+    Operation("post", f"{V1}/jobs/{{job_id}}/pause", "Stop a job until it is resumed", {200: JOB.reference}),
+    Operation("post", f"{V1}/jobs/{{job_id}}/resume", "Let a paused job go on", {200: JOB.reference}),
+    Operation("delete", f"{V1}/jobs/{{job_id}}", "Stop a job and forget it", {204: None}),
     Operation("get", f"{V1}/status", "Services, disk, queue", {200: STATUS.reference}),
     Operation("get", f"{V1}/nodes", "Worker nodes (owner)", {200: listing(NODE), 304: None}),
     Operation(

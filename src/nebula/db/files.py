@@ -131,6 +131,8 @@ def add_stored(
     file.set(deleted_at=None, visibility=visibility, updated_at=tx.now)
     tx.flush()
     jobs.queue_missing(tx, content)
+    if content.account.disabled_at is not None:  # it was closed while the bytes arrived
+        jobs.cancel_all(tx, content)
     return file_record(file), took_object
 
 

@@ -23,6 +23,8 @@ from nebula.errors import Conflict
 
 PRIORITIES = {JobKind.PROBE: 0, JobKind.RENDITION: 10, JobKind.SUBTITLES: 30}
 LOWER_PRIORITY = 20  # of the rungs below a film's first, and on
+LIVE = tuple(sorted(LIVE_JOB_STATES))
+PAUSABLE = frozenset(state for state, targets in JOB_MOVES.items() if JobState.PAUSED in targets)
 CANCELLABLE = frozenset(state for state, targets in JOB_MOVES.items() if JobState.CANCELLED in targets)
 ENDED_TO_QUEUED = (
     frozenset(state for state, targets in JOB_MOVES.items() if JobState.QUEUED in targets) - LIVE_JOB_STATES
@@ -30,11 +32,12 @@ ENDED_TO_QUEUED = (
 
 
 def job_record(row: Any, file_id: str | None) -> Job:
-    """Turn a job's row into its record; `file_id` is the oldest file of its content (db/listing.py finds it)."""
+    """Turn a job's row into its record; `file_id` is that of Job (db/listing.py finds it)."""
     return Job(
         id=row.id,
         content_id=row.content.id,
         account_id=row.content.account.id,
+        account_name=row.content.account.name,
         file_id=file_id,
         kind=JobKind(row.kind),
         queue=Queue(row.queue),
@@ -131,6 +134,46 @@ def cancel(tx: Tx, row: Any) -> None:
         raise Conflict(f"The job is {row.state} already.", code="job_state")
 
 
+def cancel_of_account(tx: Tx, account_id: str) -> None:
+    """Cancel every live job of an account."""
+    for row in list(tx.e.Job.select(lambda job: job.content.account.id == account_id and job.state in LIVE)):
+        _cancel(tx, row)
+
+
+def remove(tx: Tx, row: Any) -> None:
+    """Cancel a job if it is live, and forget it: its account cannot retry it."""
+    _cancel(tx, row)
+    chunks.discard(tx, row.id)
+    row.delete()
+    tx.flush()
+
+
+def pause(tx: Tx, row: Any, reason: str) -> None:
+    """Take a job from its workers until `resume`: it is paused without a lease. Raises Conflict if it has ended.
+
+    Chunks that are done stay: the job lays its chunks out again when it goes on, and takes them.
+    """
+    if is_paused_by_person(row) or not _move(tx, row, PAUSABLE, JobState.PAUSED):
+        raise Conflict(f"The job is {row.state} already.", code="job_state")
+    row.set(lease_until=None, node=None, speed=None, eta_s=None, paused_reason=reason)
+    _lay_out_again(row)
+    tx.flush()
+    chunks.end(tx, row.id)
+
+
+def resume(tx: Tx, row: Any) -> None:
+    """Let a job wait for a worker again that a person paused. Raises Conflict for every other."""
+    if not is_paused_by_person(row) or not _move(tx, row, frozenset({JobState.PAUSED}), JobState.QUEUED):
+        raise Conflict(f"The job is {row.state}, and nobody paused it.", code="job_state")
+    row.set(paused_reason=None, progress=0.0)
+    tx.flush()
+
+
+def is_paused_by_person(row: Any) -> bool:
+    """Say whether a person paused the job; one that its node's power pauses has a node that holds it."""
+    return bool(row.state == JobState.PAUSED and row.node is None)
+
+
 def decides(tx: Tx, job_id: str) -> bool:
     """Say whether a film's state hangs on a job: its subtitles never decide, nor does a lower rung before its first."""
     found = tx.select(
@@ -145,14 +188,20 @@ def decides(tx: Tx, job_id: str) -> bool:
 def _requeue(tx: Tx, row: Any) -> bool:
     if not _move(tx, row, ENDED_TO_QUEUED, JobState.QUEUED):
         return False
-    row.set(failures=0, interruptions=0, progress=0.0, speed=None, eta_s=None, node=None, lease_until=None)
+    row.set(failures=0, interruptions=0, rejections=0, restarts=0)
+    row.set(progress=0.0, speed=None, eta_s=None, node=None, lease_until=None)
     row.set(error_code=None, error=None, warning=None, log=None, finished_at=None, not_before=None, chunks_done=0)
-    if row.stage != JobStage.WHOLE:  # what is done of it is found again when it is laid out
-        row.set(stage=JobStage.SPLIT, queue=Queue.QUICK)
+    _lay_out_again(row)
     if row.kind != JobKind.SUBTITLES and row.content.state != FileState.READY:
         row.content.state = FileState.PROCESSING
     tx.flush()
     return True
+
+
+def _lay_out_again(row: Any) -> None:
+    """Let a film in chunks begin with their layout, which finds again what is done of it."""
+    if row.stage != JobStage.WHOLE:
+        row.set(stage=JobStage.SPLIT, queue=Queue.QUICK)
 
 
 def _cancel(tx: Tx, row: Any) -> bool:

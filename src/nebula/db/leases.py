@@ -250,7 +250,9 @@ def waiting_queues(tx: Tx) -> list[Queue]:
         f"SELECT queue, COUNT(*) FROM jobs WHERE ({WAITS} OR (stage = 'chunks' AND state = 'queued' AND EXISTS"
         " (SELECT 1 FROM chunks WHERE chunks.job_id = jobs.id AND chunks.state = 'queued'"
         " AND (chunks.not_before IS NULL OR chunks.not_before <= $now))))"
-        " AND queue NOT IN (SELECT queue FROM jobs WHERE state IN ('running', 'paused')) GROUP BY queue ORDER BY queue",
+        # Without a node, a person paused it.
+        " AND queue NOT IN (SELECT queue FROM jobs WHERE state IN ('running', 'paused') AND node IS NOT NULL)"
+        " GROUP BY queue ORDER BY queue",
         now=tx.now,
     )
     return [Queue(queue) for queue, _ in rows]

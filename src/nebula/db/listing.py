@@ -12,7 +12,7 @@ from nebula.db import files, jobs, subtitles
 from nebula.db.database import Tx, naive
 from nebula.domain.listing import FileDetails, FileQuery, JobQuery, Position
 from nebula.domain.records import File, Job, Principal
-from nebula.domain.states import LIVE_JOB_STATES
+from nebula.domain.states import LIVE_JOB_STATES, Visibility
 
 VISIBLE = "(f.visibility = 'household' OR f.account_id = $account)"
 
@@ -32,14 +32,19 @@ def file_page(tx: Tx, principal: Principal, query: FileQuery) -> list[FileDetail
             values[column[2:]] = str(value)
     sql = "SELECT f.id, f.created_at FROM files AS f JOIN contents AS c ON c.id = f.content_id WHERE "
     rows = _page(tx, sql, "f", conditions, values, query.after, query.limit)
-    return details(tx, [tx.e.File[row[0]] for row in _loaded(tx, rows)])
+    return details(tx, principal, [tx.e.File[row[0]] for row in _loaded(tx, rows)])
 
 
 def job_page(tx: Tx, principal: Principal, query: JobQuery) -> list[Job]:
-    """Return up to `query.limit` + 1 jobs of contents that this account may see, the newest first."""
-    exists = f"EXISTS (SELECT 1 FROM files AS f WHERE f.content_id = j.content_id AND {VISIBLE})"
-    conditions = [exists]
-    values: dict[str, Any] = {"account": principal.account_id}
+    """Return up to `query.limit` + 1 jobs of contents that this account may see, the newest first.
+
+    The owner gets all jobs.
+    """
+    conditions = ["1 = 1"]
+    values: dict[str, Any] = {}
+    if not principal.is_owner:
+        conditions = [f"EXISTS (SELECT 1 FROM files AS f WHERE f.content_id = j.content_id AND {VISIBLE})"]
+        values["account"] = principal.account_id
     if query.state is not None:
         conditions.append("j.state = $state")
         values["state"] = str(query.state)
@@ -49,23 +54,28 @@ def job_page(tx: Tx, principal: Principal, query: JobQuery) -> list[Job]:
     sql = "SELECT j.id, j.created_at FROM jobs AS j WHERE "
     rows = _page(tx, sql, "j", conditions, values, query.after, query.limit)
     ids = [row[0] for row in rows]
-    found = {row.id: row for row in tx.e.Job.select(lambda job: job.id in ids)} if ids else {}
-    return job_records(tx, [found[job_id] for job_id in ids])
+    selected = tx.e.Job.select(lambda job: job.id in ids).prefetch(tx.e.Content, tx.e.Account)
+    found = {row.id: row for row in selected} if ids else {}
+    return job_records(tx, principal, [found[job_id] for job_id in ids])
 
 
-def job_records(tx: Tx, rows: Sequence[Any]) -> list[Job]:
-    """Turn jobs' rows into records, with the oldest file of each content found in one statement."""
-    oldest = _oldest_files(tx, {row.content.id for row in rows})
-    return [jobs.job_record(row, oldest.get(row.content.id)) for row in rows]
+def job_records(tx: Tx, principal: Principal, rows: Sequence[Any]) -> list[Job]:
+    """Turn jobs' rows into records, as this account may see them; the files are found in one statement.
+
+    Of a job on a content without a file that it may see, only the work itself is told.
+    """
+    oldest = _oldest_files(tx, principal, {row.content.id for row in rows})
+    records = [jobs.job_record(row, oldest.get(row.content.id)) for row in rows]
+    return [record if record.file_id else record.withheld() for record in records]
 
 
-def details(tx: Tx, rows: Sequence[Any]) -> list[FileDetails]:
+def details(tx: Tx, principal: Principal, rows: Sequence[Any]) -> list[FileDetails]:
     """Turn files' rows into records with the renditions, subtitles and jobs of their contents."""
     ids = list({row.content.id for row in rows})
     if not ids:
         return []
     renditions = _by_content(map(files.rendition_record, tx.e.Rendition.select(lambda r: r.content.id in ids)))
-    found_jobs = _by_content(job_records(tx, list(tx.e.Job.select(lambda j: j.content.id in ids))))
+    found_jobs = _by_content(job_records(tx, principal, list(tx.e.Job.select(lambda j: j.content.id in ids))))
     found_subtitles = _by_content(map(subtitles.record, tx.e.Subtitles.select(lambda s: s.content.id in ids)))
     return [
         _details(file, renditions[file.content.id], found_jobs[file.content.id], found_subtitles[file.content.id])
@@ -89,11 +99,15 @@ def _by_content(records: Iterable[Any]) -> defaultdict[str, list[Any]]:
     return grouped
 
 
-def _oldest_files(tx: Tx, content_ids: set[str]) -> dict[str, str]:
-    ids = list(content_ids)
+def _oldest_files(tx: Tx, principal: Principal, content_ids: set[str]) -> dict[str, str]:
+    ids, household, own = list(content_ids), Visibility.HOUSEHOLD.value, principal.account_id
     if not ids:
         return {}
-    rows = orm.select((f.content.id, f.created_at, f.id) for f in tx.e.File if f.content.id in ids)
+    rows = orm.select(
+        (f.content.id, f.created_at, f.id)
+        for f in tx.e.File
+        if f.content.id in ids and (f.visibility == household or f.account_id == own)
+    )
     return {content_id: file_id for content_id, _, file_id in sorted(rows, reverse=True)}
 
 

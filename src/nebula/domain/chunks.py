@@ -239,7 +239,7 @@ def _lead_s(plan: Plan, video: VideoStream, is_untimed: bool) -> float:
     if is_untimed:
         return LEAD_OF_UNTIMED_S
     if plan.deinterlace:
-        return min(LEAD_S + video.packets.key_interval_s, MOST_LEAD_OF_FIELDS_S)
+        return min(LEAD_S + video.packets.key_interval_s + video.packets.longest_gap_s, MOST_LEAD_OF_FIELDS_S)
     return LEAD_S
 
 

@@ -28,8 +28,7 @@ def suited(facts: MediaFacts, plan: Plan) -> tuple[str, ...]:
 def _tells_its_rate(plan: Plan, video: VideoStream) -> bool:
     if plan.frame_rate:
         return True  # it is made so
-    packets = video.packets
-    listed = packets.count / packets.span_s if packets.span_s > 0 else 0.0
+    listed = video.listed_rate if video.packets.span_s > 0 else 0.0
     return listed > 0 and all(
         abs(told / listed - 1) <= RATE_SLACK for told in (video.real_frame_rate, video.frame_rate or listed)
     )

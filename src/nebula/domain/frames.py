@@ -10,6 +10,7 @@ UNEVEN_CODECS = frozenset(
     {"vp8", "mpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv3", "vc1", "rv30", "rv40", "h263"}
 )
 LEAST_OF_UNEVEN = 0.45
+SLACK_FRAMES = 2  # a constant rate may begin and end with one more
 
 
 def is_uneven(video: VideoStream) -> bool:
@@ -18,6 +19,14 @@ def is_uneven(video: VideoStream) -> bool:
     H.264 in fields has two packets a frame where nothing joined them. Holes are found by the clock.
     """
     return video.codec in UNEVEN_CODECS or (video.is_interlaced and video.codec == "h264")
+
+
+def most_frames(video: VideoStream) -> int:
+    """Return how many pictures an encoder may be given, whatever the filters before it do: no film has more.
+
+    Each packet is a picture or less, and a constant rate has fewer pictures than the packets (plan.slowed_rate).
+    """
+    return video.packets.count + SLACK_FRAMES
 
 
 def expected_frames(plan: Plan, video: VideoStream) -> tuple[int, int]:

@@ -29,7 +29,7 @@ class PacketFacts:
     last_s: float | None = None  # when the last one is shown
     ends_s: float | None = None  # when the last one is over, where it says how long it lasts
     longest_gap_s: float = 0.0  # between the decoding times of two neighbours
-    key_interval_s: float = 0.0  # longest way from a key frame to the next, or to the end
+    key_interval_s: float = 0.0  # longest time from a key frame to a picture that is decoded from it
 
     @property
     def span_s(self) -> float:
@@ -71,6 +71,11 @@ class VideoStream:
     @property
     def is_interlaced(self) -> bool:
         return self.field_order in INTERLACED_ORDERS
+
+    @property
+    def listed_rate(self) -> float:
+        """Pictures a second by the list of packets: what the header claims counts only where the list has no times."""
+        return self.packets.count / self.packets.span_s if self.packets.span_s > 0 else self.frame_rate
 
     @property
     def is_hdr(self) -> bool:

@@ -32,6 +32,12 @@ SLOWED_FRAME_RATE = 60.0
 # Absurd figures in a header must not become memory: 8K in either direction is the most.
 MAX_SIDE, MAX_PIXELS = 16384, 8192 * 4352
 MAX_DURATION_S = 48 * 3600.0
+# MP4 counts the time between two pictures in 31 bits: 4.9 hours on the film's clock (arguments.CLOCK_HZ).
+MAX_GAP_S = 4 * 3600.0
+# No codec's packet holds more sound than this (FLAC's hold 1.5 s, Monkey's Audio's 6 s). What sound lasts longer than
+# its packets can, is silence that the encoder has to make up.
+MAX_PACKET_S = 10.0
+MAX_SILENCE_S = 12 * 3600.0
 MIN_SIDE = 16
 # A container's claim about its own length is a rounded or estimated one.
 CLAIM_SLACK_S, CLAIM_SLACK = 0.5, 0.02
@@ -126,7 +132,29 @@ def _obstacle(facts: MediaFacts, video: VideoStream) -> str | None:
         return "its video stream is empty"
     if max(facts.duration_s, facts.listed_s) > MAX_DURATION_S:
         return f"it claims to last {max(facts.duration_s, facts.listed_s) / 3600:.0f} hours; 48 are the most"
+    return _standstill(facts, video)
+
+
+def _standstill(facts: MediaFacts, video: VideoStream) -> str | None:
+    """Return why a source whose pictures or sound stop for hours is refused; None if they do not."""
+    if JUMPING_FORMATS & set(facts.format.split(",")):
+        return None  # ffmpeg closes their gaps
+    gap_s = video.packets.longest_gap_s
+    if gap_s > MAX_GAP_S:
+        return f"there are {gap_s / 3600:.0f} hours between two of its pictures; 4 are the most"
+    gap_s = max((stream.packets.longest_gap_s for stream in _audio_order(facts)), default=0.0)
+    if gap_s > MAX_GAP_S:
+        return f"there are {gap_s / 3600:.0f} hours between two pieces of its sound; 4 are the most"
+    silent_s = sum(_silent_s(facts, stream) for stream in _audio_order(facts))
+    if silent_s > MAX_SILENCE_S:
+        return f"{silent_s / 3600:.0f} hours of its sound are empty; 12 are the most"
     return None
+
+
+def _silent_s(facts: MediaFacts, stream: AudioStream) -> float:
+    """Return for how long a stream of sound holds nothing, from the film's start to the stream's end."""
+    lasts_s = (stream.packets.ends_s or 0.0) - facts.start_s
+    return max(0.0, lasts_s - stream.packets.count * MAX_PACKET_S)
 
 
 def absurd_size(width: int, height: int) -> str | None:
@@ -178,8 +206,17 @@ def _encode(video: VideoStream, audio: tuple[AudioStream, ...], encodes_audio: b
         encodes_audio=encodes_audio,
         deinterlace=video.is_interlaced,
         tone_map=video.is_hdr,
-        frame_rate=SLOWED_FRAME_RATE if video.frame_rate > MAX_FRAME_RATE else None,
+        frame_rate=slowed_rate(video),
     )
+
+
+def slowed_rate(video: VideoStream) -> float | None:
+    """Return the constant rate of a film whose source has too many pictures a second; else None.
+
+    The packets decide, not the header: a constant rate fills every gap, and fills them with no more pictures than the
+    source has only if the source really has that many.
+    """
+    return SLOWED_FRAME_RATE if video.listed_rate > MAX_FRAME_RATE else None
 
 
 def film_size(width: int, height: int) -> tuple[int, int, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from nebula.domain.states import (
@@ -166,7 +166,8 @@ class Job:
     id: str
     content_id: str
     account_id: str
-    file_id: str | None  # the oldest file of its content
+    account_name: str
+    file_id: str | None  # the oldest file of its content that the asking account may see
     kind: JobKind
     queue: Queue
     state: JobState
@@ -195,6 +196,13 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+    def withheld(self) -> Job:
+        """Return what the owner is told of work on another account's private file.
+
+        It leaves out all that may quote the film or its name: ffmpeg's command and words, and the plan's reasons.
+        """
+        return replace(self, file_id=None, plan_reasons=(), command=None, log=None, error=None, warning=None)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nebula.domain.media import VideoStream
-from nebula.domain.plan import LONG_SIDE, MAX_FRAME_RATE, SHORT_SIDE, SLOWED_FRAME_RATE, Plan
+from nebula.domain.plan import LONG_SIDE, SHORT_SIDE, Plan, slowed_rate
 from nebula.domain.states import FileState, PlanAction
 
 LOWER_RUNGS = (1080, 720, 480)  # the first is lower only than a picture that is copied
@@ -44,7 +44,7 @@ def _at(plan: Plan, video: VideoStream, short: int) -> Plan:
         height=_even(height * scale),
         deinterlace=video.is_interlaced,
         tone_map=video.is_hdr,
-        frame_rate=SLOWED_FRAME_RATE if video.frame_rate > MAX_FRAME_RATE else None,
+        frame_rate=slowed_rate(video),
     )
 
 

@@ -36,7 +36,7 @@ class JobState(StrEnum):
 
     QUEUED = "queued"  # waits for a worker
     RUNNING = "running"  # a worker holds its lease
-    PAUSED = "paused"  # a worker holds its lease and waits (power)
+    PAUSED = "paused"  # a worker holds its lease and waits (power), or nobody does: a person paused it
     DONE = "done"  # its result is published
     FAILED = "failed"  # it gave up; `error` says why, retry starts it anew
     CANCELLED = "cancelled"  # a person stopped it, or its last file went
@@ -126,13 +126,16 @@ class Role(StrEnum):
 
 
 JOB_MOVES: dict[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.FAILED}),
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.PAUSED, JobState.CANCELLED, JobState.FAILED}),
     # RUNNING to RUNNING is a take-over after a lease ran out; to QUEUED is a lease given back.
     JobState.RUNNING: frozenset(
         {JobState.RUNNING, JobState.QUEUED, JobState.PAUSED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}
     ),
     # PAUSED to DONE: only its encoder is held; what was made already is published.
-    JobState.PAUSED: frozenset({JobState.RUNNING, JobState.QUEUED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}),
+    # PAUSED to PAUSED: a person pauses what its node's power pauses already.
+    JobState.PAUSED: frozenset(
+        {JobState.RUNNING, JobState.PAUSED, JobState.QUEUED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}
+    ),
     JobState.DONE: frozenset(),
     JobState.FAILED: frozenset({JobState.QUEUED}),
     JobState.CANCELLED: frozenset({JobState.QUEUED}),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nebula.domain.chunks import Chunk
 from nebula.domain.encoders import SOFTWARE
+from nebula.domain.frames import most_frames
 from nebula.domain.media import AudioStream, VideoStream
 from nebula.domain.plan import MAX_PIXELS, Plan
 from nebula.media.encoders import KEY_INTERVAL_S, family
@@ -19,6 +20,9 @@ AUDIO_BITRATE = "160k"
 MAX_SAMPLE_RATE = 48_000
 # Ticks a second in which 24, 25, 30, 48, 50 and 60 frames, and those three that are a thousandth slower, are whole.
 CLOCK_HZ = 120_000
+# B-frames are stored before they are shown, by as much as several gaps. ffmpeg reads such an offset up to 2^28 ticks,
+# which are 37 minutes of this clock.
+MAX_REORDERED_GAP_S = 60.0
 # A picture may change its size in the middle of a stream: what was refused at the start is refused there, too.
 PIXEL_BOUND = ("-max_pixels", str(MAX_PIXELS))
 PEAK = "lavfi.astats.Overall.Peak_level"  # how the loudest sample of a frame is called, in dB
@@ -246,25 +250,28 @@ def _encoded_picture(plan: Plan, video: VideoStream, part: Chunk | None, encoder
     # A chunk gets its zero last: setpts may unset the rate of its frames, which hardware divides its bits by, and from
     # ffmpeg 7 on how long they last, so that the file's edit list leaves the last picture out.
     zero_s = part.clock_s if part else 0.0
-    chain = [*_picture_filters(plan, video, part), *how.filters]
+    # In a film with sound -frames:v would hold all of its streams back, raw pictures among them, to end them together.
+    bound = [] if part else [f"trim=end_frame={most_frames(video)}"]
+    chain = [*_picture_filters(plan, video, part), *bound, *how.filters]
     return [
         *("-vf", ",".join(chain)),
         # Each frame keeps its own time: a constant rate would double and drop the frames of a phone's film, and the
         # frames could not be counted against the source's packets.
         *("-fps_mode", "passthrough", "-enc_time_base", f"1:{CLOCK_HZ}"),
         *("-video_track_timescale", str(CLOCK_HZ)),
-        *how.options(plan, _frame_rate(plan, video), threads),
-        # A key frame every two seconds, by time and not by count: seeking lands close, HLS segments begin there. The
-        # first picture's time is 0 to ffmpeg here, whatever the clock shows.
-        *("-force_key_frames", f"expr:gte(t,n_forced*{KEY_INTERVAL_S})"),
+        *how.options(plan, plan.frame_rate or video.listed_rate, threads),
+        *(["-bf", "0"] if video.packets.longest_gap_s > MAX_REORDERED_GAP_S else []),
+        # A key frame at the first picture of every two seconds, by time and not by count: seeking lands close, HLS
+        # segments begin there. The first picture's time is 0 to ffmpeg here, whatever the clock shows. To count them
+        # (n_forced) would make a key frame of every picture after a gap, until as many are made as the gap has twos.
+        *("-force_key_frames", f"expr:isnan(prev_forced_t)+gt({_slot('t')},{_slot('prev_forced_t')})"),
         *(["-output_ts_offset", f"{-zero_s:.6f}"] if zero_s else []),
         *(_sdr_tags() if plan.tone_map else []),
     ]
 
 
-def _frame_rate(plan: Plan, video: VideoStream) -> float:
-    listed = video.packets.count / video.packets.span_s if video.packets.span_s > 0 else video.frame_rate
-    return plan.frame_rate or listed
+def _slot(name: str) -> str:
+    return f"floor({name}/{KEY_INTERVAL_S})"
 
 
 def _picture_filters(plan: Plan, video: VideoStream, part: Chunk | None) -> list[str]:

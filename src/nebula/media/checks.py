@@ -17,10 +17,11 @@ from pathlib import Path
 
 from nebula.domain.chunks import Chunk
 from nebula.domain.encoders import SOFTWARE
+from nebula.domain.frames import most_frames
 from nebula.domain.media import VideoStream
 from nebula.domain.plan import MAX_KEY_INTERVAL_S, MAX_LEVEL, WEB_PIXEL_FORMATS, WEB_PROFILES, Plan
 from nebula.errors import FfmpegFailed, Incomplete, MediaError, OtherFingerprint
-from nebula.media import arguments, damage, likeness
+from nebula.media import arguments, damage, likeness, processor
 from nebula.media.control import FREE, Control
 from nebula.media.packets import seconds
 from nebula.media.progress import ProgressReader
@@ -76,14 +77,14 @@ def verify_chunk(
     is_strict = encoder != SOFTWARE
     if is_strict:
         _judge_keys(listed, plan.video)
-    undecoded = _undecoded(listed, target, is_strict, control)
+    undecoded = _undecoded(listed, plan, target, is_strict, control)
     shortfalls = [*_shortfalls(listed, chunk, plan.video), *undecoded]
     if shortfalls and not accept_short:
         raise Incomplete(f"Chunk {chunk.number} is not all of its source: {'; '.join(shortfalls)}.", log="")
     if is_strict:
         likeness.check(source, plan, chunk, target, frames=compared, control=control)
     if shortfalls and source:
-        _refuse_lost(listed, source, plan.video.index, chunk, control)
+        _refuse_lost(listed, source, plan.video, chunk, control)
     return VerifiedChunk(
         size_bytes=target.stat().st_size,
         sha256=digest(target),
@@ -104,7 +105,8 @@ def look_closely(
 ) -> None:
     """Check of a film in one piece what hardware does wrong, besides what verify.py checks. Raises FfmpegFailed."""
     argv = arguments.decode(target, is_strict=True, ffmpeg=control.tools.ffmpeg)
-    run(argv, source="", on_line=_moves(ProgressReader(0)), bounds=_bounds(control.tools), control=control)
+    bounds = _bounds(control.tools, processor.made_s(plan, most_frames(plan.video) if plan.video else 0))
+    run(argv, source="", on_line=_moves(ProgressReader(0)), bounds=bounds, control=control)
     likeness.check(source, plan, None, target, control=control)
 
 
@@ -153,20 +155,24 @@ def _listed(target: Path, control: Control) -> _Listed:
     listed = _Listed()
     asked = ["-show_entries", f"packet=pts_time,dts_time,flags:stream={PARAMETERS}", "-show_data_hash", "sha256"]
     argv = [control.tools.ffprobe, "-v", "error", *asked, "-of", "compact", *input_arguments(str(target))]
-    run(argv, source="", on_line=listed.take, bounds=_bounds(control.tools), control=control)
+    run(argv, source="", on_line=listed.take, bounds=_bounds(control.tools, processor.BASE_S), control=control)
     return listed
 
 
-def _refuse_lost(listed: _Listed, source: str, index: int, chunk: Chunk, control: Control) -> None:
+def _refuse_lost(listed: _Listed, source: str, video: VideoStream, chunk: Chunk, control: Control) -> None:
     """Raise where the source shows what the chunk lacks: it is not the source that is damaged."""
     lost = damage.lost_pictures(
         listed.frames,
         chunk.least_frames,
         chunk.frames,
-        lambda: damage.decode_stream(source, index, chunk, control=control),
+        lambda: damage.decode_stream(source, video.index, chunk, cpu_s=_decoding_s(video), control=control),
     )
     if lost:
         raise FfmpegFailed(f"Chunk {chunk.number} is not all of its source, which is not damaged: {lost}.", log="")
+
+
+def _decoding_s(video: VideoStream) -> int:
+    return processor.limit_s(pixels=most_frames(video) * video.width * video.height)
 
 
 def _nothing(accept_short: bool) -> Exception:
@@ -219,12 +225,13 @@ def _shortfalls(listed: _Listed, chunk: Chunk, video: VideoStream) -> Iterator[s
         yield f"it has a hole of {listed.longest_gap_s:.2f} s"
 
 
-def _undecoded(listed: _Listed, target: Path, is_strict: bool, control: Control) -> Iterator[str]:
+def _undecoded(listed: _Listed, plan: Plan, target: Path, is_strict: bool, control: Control) -> Iterator[str]:
     reader = ProgressReader(0)
     # Where x264 has every core with the next chunk, a decoder with threads is no faster, and costs a tenth more.
     threads = 0 if is_strict else 1
     argv = arguments.decode(target, is_strict=is_strict, threads=threads, ffmpeg=control.tools.ffmpeg)
-    run(argv, source="", on_line=_moves(reader), bounds=_bounds(control.tools), control=control)
+    bounds = _bounds(control.tools, processor.made_s(plan, listed.frames))
+    run(argv, source="", on_line=_moves(reader), bounds=bounds, control=control)
     if reader.frames != listed.frames:
         yield f"{reader.frames} of its {listed.frames} pictures can be decoded"
 
@@ -233,8 +240,8 @@ def _moves(reader: ProgressReader) -> Callable[[str], bool]:
     return lambda line: reader.feed(line) is not None and reader.moved
 
 
-def _bounds(tools: Tools) -> Bounds:
-    return Bounds(memory_bytes=tools.film_memory_bytes, stall_s=tools.stall_s)
+def _bounds(tools: Tools, cpu_s: int) -> Bounds:
+    return Bounds(memory_bytes=tools.film_memory_bytes, cpu_s=cpu_s, stall_s=tools.stall_s)
 
 
 def _as_planned(planned_s: float, got_s: float) -> float:

@@ -20,9 +20,17 @@ from nebula.domain.encoders import SOFTWARE
 from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
 from nebula.errors import FfmpegFailed, Incomplete
-from nebula.media import arguments
+from nebula.media import arguments, processor
 from nebula.media.control import FREE, Control
-from nebula.media.film import MAX_ENCODED_BYTES_PER_S, SLACK_BYTES, SLOWEST_BYTES_PER_S, Made, bounds, make_with
+from nebula.media.film import (
+    MAX_ENCODED_BYTES_PER_S,
+    MAX_PICTURE_BYTES,
+    SLACK_BYTES,
+    SLOWEST_BYTES_PER_S,
+    Made,
+    bounds,
+    make_with,
+)
 from nebula.media.packets import follow_packets
 from nebula.media.run import Bounds, run
 
@@ -99,11 +107,16 @@ def make_chunk(
     )
     limits = Bounds(
         memory_bytes=tools.film_memory_bytes,
-        file_bytes=int((chunk.duration_s + 60) * MAX_ENCODED_BYTES_PER_S) + SLACK_BYTES,
+        file_bytes=int(_most_bytes(chunk)) + SLACK_BYTES,
+        cpu_s=processor.chunk_s(facts, plan, chunk),
         # Nothing new is said while it reads its way to the chunk.
         stall_s=tools.stall_s + facts.size_bytes / SLOWEST_BYTES_PER_S,
     )
     return make_with(argv, source, target, chunk.duration_s, limits, control)
+
+
+def _most_bytes(chunk: Chunk) -> float:
+    return min((chunk.duration_s + 60) * MAX_ENCODED_BYTES_PER_S, chunk.frames * MAX_PICTURE_BYTES)
 
 
 def make_sound(
@@ -142,6 +155,7 @@ def join(
         limits = Bounds(
             memory_bytes=tools.film_memory_bytes,
             file_bytes=int(size_bytes * 1.1) + SLACK_BYTES,
+            cpu_s=processor.limit_s(size_bytes=2 * size_bytes),
             stall_s=tools.stall_s + size_bytes / SLOWEST_BYTES_PER_S,
         )
         made = make_with(argv, "", target, facts.listed_s, limits, control)

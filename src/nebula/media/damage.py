@@ -39,7 +39,9 @@ def lost_pictures(made: int, least: int, most: int, decode: Callable[[], Decoded
     return None
 
 
-def decode_stream(source: str, index: int, part: Chunk | None = None, *, control: Control = FREE) -> Decoded:
+def decode_stream(
+    source: str, index: int, part: Chunk | None = None, *, cpu_s: int, control: Control = FREE
+) -> Decoded:
     """Decode a stream of the source, or one chunk's span of it, as far as it can be. Raises FfmpegFailed, Stopped."""
     decoded = Decoded()
 
@@ -54,7 +56,7 @@ def decode_stream(source: str, index: int, part: Chunk | None = None, *, control
         *("-show_entries", "frame=best_effort_timestamp_time,pkt_duration_time,duration_time"),
         *("-of", "compact=print_section=0:nokey=1", *input_arguments(source)),
     ]
-    bounds = Bounds(memory_bytes=tools.film_memory_bytes, stall_s=tools.stall_s)
+    bounds = Bounds(memory_bytes=tools.film_memory_bytes, cpu_s=cpu_s, stall_s=tools.stall_s)
     run(argv, source=source, on_line=take, bounds=bounds, control=control)
     return decoded
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nebula.domain.encoders import SOFTWARE
+from nebula.domain.frames import most_frames
 from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
-from nebula.media import arguments
+from nebula.media import arguments, processor
 from nebula.media.control import FREE, Control
 from nebula.media.progress import ProgressReader
 from nebula.media.run import Bounds, run
@@ -20,6 +21,7 @@ SLACK_BYTES = 64 << 20
 # Slower than any disk: moving the index to the front rewrites the file, and says nothing meanwhile.
 SLOWEST_BYTES_PER_S = 10e6
 MAX_ENCODED_BYTES_PER_S = 2_000_000
+MAX_PICTURE_BYTES = 2 << 20  # what the rate control of the highest rung may give to a single one
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,16 @@ def command(argv: list[str], source: str) -> str:
 
 def bounds(facts: MediaFacts, plan: Plan, tools: Tools) -> Bounds:
     """Return what the run may use: a file cannot make ffmpeg fill the disk or run for ever."""
-    encoded = (facts.listed_s + 60) * MAX_ENCODED_BYTES_PER_S
+    encoded = min((facts.listed_s + 60) * MAX_ENCODED_BYTES_PER_S, _pictures_bytes(plan))
     sound = facts.listed_s * len(plan.audio) * 40_000
     size_bytes = int(encoded if plan.encodes_video else facts.size_bytes * 1.2 + sound)
     return Bounds(
         memory_bytes=tools.film_memory_bytes,
         file_bytes=size_bytes + SLACK_BYTES,
+        cpu_s=processor.film_s(facts, plan),
         stall_s=tools.stall_s + facts.size_bytes / SLOWEST_BYTES_PER_S,
     )
+
+
+def _pictures_bytes(plan: Plan) -> float:
+    return most_frames(plan.video) * MAX_PICTURE_BYTES if plan.video else 0

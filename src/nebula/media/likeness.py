@@ -15,6 +15,7 @@ from nebula.media.run import Bounds, run
 FRAMES = 25  # what breaks later breaks the decode, too
 # SSIM, the mean of luma and colours. What is worth watching has 0.9 and more, green pictures less than a half.
 LEAST = 0.7
+CPU_S = 3600  # a few pictures, and what has to be decoded or read before them
 
 
 def check(
@@ -40,7 +41,7 @@ def check(
 
     tools = control.tools
     argv = arguments.likeness(source, plan, part, target, frames=frames, ffmpeg=tools.ffmpeg)
-    bounds = Bounds(memory_bytes=tools.film_memory_bytes, stall_s=tools.stall_s)
+    bounds = Bounds(memory_bytes=tools.film_memory_bytes, cpu_s=CPU_S, stall_s=tools.stall_s)
     log = run(argv, source=source, on_line=take, bounds=bounds, control=control)
     alike = sum(found) / len(found) if found else 0.0
     if alike < LEAST:

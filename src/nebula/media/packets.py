@@ -13,6 +13,7 @@ from nebula.domain.chunks import Packet
 from nebula.domain.media import PacketFacts
 from nebula.errors import MediaError
 from nebula.media.control import FREE, Control
+from nebula.media.processor import LISTING_S
 from nebula.media.run import Bounds, run
 from nebula.media.source import input_arguments
 
@@ -28,7 +29,7 @@ def list_packets(source: str, *, control: Control = FREE) -> dict[int, PacketFac
     listing = _Listing()
     tools = control.tools
     argv = [tools.ffprobe, "-v", "error", *_ENTRIES, *input_arguments(source)]
-    bounds = Bounds(memory_bytes=tools.probe_memory_bytes, stall_s=tools.stall_s)
+    bounds = Bounds(memory_bytes=tools.probe_memory_bytes, cpu_s=LISTING_S, stall_s=tools.stall_s)
     run(argv, source=source, on_line=listing.take, bounds=bounds, control=control)
     return {index: tally.facts() for index, tally in listing.tallies.items()}
 
@@ -51,7 +52,7 @@ def follow_packets(source: str, index: int, take: Callable[[Packet], None], *, c
 
     tools = control.tools
     argv = [tools.ffprobe, "-v", "error", *_ENTRIES, "-select_streams", str(index), *input_arguments(source)]
-    bounds = Bounds(memory_bytes=tools.probe_memory_bytes, stall_s=tools.stall_s)
+    bounds = Bounds(memory_bytes=tools.probe_memory_bytes, cpu_s=LISTING_S, stall_s=tools.stall_s)
     run(argv, source=source, on_line=on_line, bounds=bounds, control=control)
 
 
@@ -126,9 +127,10 @@ class _Tally:
         elif shown_s < self._first_key_s:
             self.leading += 1
         if is_key:
-            if self._key_s is not None:
-                self.key_interval_s = max(self.key_interval_s, shown_s - self._key_s)
             self._key_s = shown_s
+        elif self._key_s is not None:
+            # Where no picture is, there can be no key frame: a gap before one counts for nothing.
+            self.key_interval_s = max(self.key_interval_s, shown_s - self._key_s)
 
     def _take_clock(self, clock_s: float) -> None:
         if self._clock_s is not None:
@@ -137,7 +139,6 @@ class _Tally:
         self._clock_s = clock_s
 
     def facts(self) -> PacketFacts:
-        to_end = (self.ends_s or 0.0) - self._key_s if self._key_s is not None else 0.0
         return PacketFacts(
             count=self.count,
             hidden=self.hidden,
@@ -149,7 +150,7 @@ class _Tally:
             last_s=self.last_s,
             ends_s=self.ends_s,
             longest_gap_s=round(self.longest_gap_s, 6),
-            key_interval_s=round(max(self.key_interval_s, to_end), 6),
+            key_interval_s=round(self.key_interval_s, 6),
         )
 
 

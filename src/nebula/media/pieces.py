@@ -54,7 +54,8 @@ def reads_in_pieces(
             landed_s = _land(counted.url, video.index, target_s, control)
     except FfmpegFailed:
         return False
-    is_near = landed_s is not None and -video.packets.key_interval_s - LANDING_SLACK_S <= landed_s <= LANDING_SLACK_S
+    most_back_s = video.packets.key_interval_s + video.packets.longest_gap_s + LANDING_SLACK_S
+    is_near = landed_s is not None and -most_back_s <= landed_s <= LANDING_SLACK_S
     return is_near and not counted.is_over
 
 

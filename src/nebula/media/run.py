@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from typing import IO
 from nebula.errors import FfmpegFailed, FfmpegStalled, MediaError, Stopped
 from nebula.media.control import FREE, Control
 from nebula.media.source import shown
-from nebula.process import end, hold, let_go, spawn
+from nebula.process import cpu_s, end, hold, let_go, spawn
 
 TAIL_BYTES = 8192
 MAX_LINE_BYTES = 65536
@@ -31,11 +32,11 @@ _CLEAN = (
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a run may use. `stall_s` is how long it may say nothing new."""
+    """What a run may use. `cpu_s` is seconds of processor time; `stall_s` is how long it may say nothing new."""
 
     memory_bytes: int | None = None
     file_bytes: int | None = None
-    cpu_s: int | None = None
+    cpu_s: int = 300
     stall_s: float = 120.0
 
 
@@ -79,17 +80,21 @@ def _run(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    follower = _Follower(process, on_line, source)
+    follower, used_s = _Follower(process, on_line, source), 0.0
     try:
         _follow(follower, _Brake(process, control.is_paused), bounds.stall_s, control)
         let_go(process)  # it closed its pipes: all that is left of it is its end
-        status = process.wait(bounds.stall_s)
+        used_s = cpu_s(process, wait_s=bounds.stall_s)
+        status = process.wait(0)
     except subprocess.TimeoutExpired:
         status = end(process)
     finally:
         end(process)
         follower.close()
-    return status, follower.log
+    log = follower.log
+    if status == -signal.SIGKILL and used_s > bounds.cpu_s - 1:
+        raise FfmpegFailed(f"ffmpeg took more than the {bounds.cpu_s} s of processor time for this work.", log=log)
+    return status, log
 
 
 def failure(status: int, log: str) -> FfmpegFailed:

@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from nebula.domain.frames import expected_frames
+from nebula.domain.frames import expected_frames, most_frames
 from nebula.domain.media import AudioStream, MediaFacts, PacketFacts, VideoStream
 from nebula.domain.plan import Plan, clock, damage, decide
 from nebula.errors import FfmpegFailed, Incomplete, MediaError
-from nebula.media import arguments
+from nebula.media import arguments, processor
 from nebula.media.control import FREE, Control
 from nebula.media.damage import Decoded, decode_stream, lost_pictures
 from nebula.media.packets import list_packets
@@ -313,7 +313,7 @@ def _is_sound(check: _Check, before: AudioStream, after: AudioStream) -> bool:
 
 
 def _decoded(check: _Check, index: int) -> Decoded:
-    return decode_stream(check.source, index, control=check.control)
+    return decode_stream(check.source, index, cpu_s=processor.source_s(check.facts), control=check.control)
 
 
 def _loudest_db(check: _Check, source: str, stream: int) -> float:
@@ -342,7 +342,9 @@ def _decoded_frames(check: _Check, seconds: float | None) -> int:
 
 def _run(check: _Check, argv: list[str], source: str, reader: ProgressReader) -> None:
     tools = check.control.tools
-    bounds = Bounds(memory_bytes=tools.film_memory_bytes, stall_s=tools.stall_s)
+    # The film, or the source where the film's sound is silent.
+    cpu_s = processor.source_s(check.facts) + processor.made_s(check.plan, most_frames(check.video))
+    bounds = Bounds(memory_bytes=tools.film_memory_bytes, cpu_s=cpu_s, stall_s=tools.stall_s)
     run(argv, source=source, on_line=_progressing(reader), bounds=bounds, control=check.control)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from nebula.auth.passwords import Passwords
 from nebula.auth.tokens import AccessTokens, RefreshSecret, new_jti, refresh_digest
-from nebula.db import accounts, sessions
+from nebula.db import accounts, jobs, sessions
 from nebula.db.database import Database, Tx
 from nebula.db.sessions import Device, NewTokens
 from nebula.domain import credentials
@@ -160,12 +160,12 @@ class Accounts:
         self._standings.end(self._database.write(lambda tx: _changed(tx, account, new_hash)))
 
     def disable_account(self, name: str) -> None:
-        """Close an account: its sessions and links end, its files stay. Raises NotFound."""
+        """Close an account: its sessions, links and jobs end, its files stay. Raises NotFound."""
         account = self._named(name)
         self._standings.end(self._database.write(lambda tx: _disabled(tx, account)))
 
     def enable_account(self, name: str) -> None:
-        """Open a closed account again: its sessions and links stay ended. Raises NotFound."""
+        """Open a closed account again: its sessions, links and jobs stay ended. Raises NotFound."""
         account = self._named(name)
         self._database.write(lambda tx: accounts.enable(tx, account.id))
 
@@ -263,4 +263,5 @@ def _changed_by(tx: Tx, principal: Principal, account: Account, password_hash: s
 
 def _disabled(tx: Tx, account: Account) -> list[str]:
     accounts.disable(tx, account.id)
+    jobs.cancel_of_account(tx, account.id)
     return sessions.end_all(tx, account.id)

@@ -1,15 +1,16 @@
-"""Jobs as people see them: what is being made, retrying and cancelling."""
+"""Jobs as people see them: what is being made, and how they retry, cancel, pause and remove it."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from nebula.db import files, jobs, listing
 from nebula.db.database import Database, Tx
 from nebula.domain.listing import JobQuery, Page, Position
 from nebula.domain.records import Job, Principal
-from nebula.domain.states import LIVE_JOB_STATES, JobState
+from nebula.domain.states import JobState
 from nebula.errors import Conflict, Forbidden, NotFound
 from nebula.messages import Messages
 
@@ -24,7 +25,7 @@ class Jobs:
         self._messages = messages
 
     def page(self, principal: Principal, query: JobQuery) -> Page[Job]:
-        """Return one page of the jobs on contents that this account may see, the newest first."""
+        """Return one page of the jobs, the newest first: the owner's has all, others' those on files that they see."""
         found = self._database.read(lambda tx: listing.job_page(tx, principal, query))
         items = tuple(found[: query.limit])
         last = items[-1] if len(found) > query.limit else None
@@ -32,13 +33,12 @@ class Jobs:
 
     def find(self, principal: Principal, job_id: str) -> Job:
         """Return one job. Raises NotFound."""
-        return self._database.read(lambda tx: _record(tx, _seen(tx, principal, job_id)))
+        return self._database.read(lambda tx: _record(tx, principal, _seen(tx, principal, job_id)))
 
     def retry(self, principal: Principal, job_id: str) -> Job:
-        """Start a failed or cancelled job anew. Raises Conflict where it is neither, or its file is in the trash."""
+        """Start a failed or cancelled job anew. Raises Conflict if it is neither, or if its file is in the trash."""
 
-        def work(tx: Tx) -> Job:
-            row = _owned(tx, principal, job_id)
+        def work(tx: Tx, row: Any) -> None:
             if row.state not in {JobState.FAILED, JobState.CANCELLED}:
                 raise Conflict(
                     f"The job is {row.state}; only failed and cancelled jobs can be retried.", code="job_state"
@@ -46,34 +46,49 @@ class Jobs:
             if not files.living_files(tx, row.content.id):
                 raise Conflict("The job's file is in the trash; restore it first.", code="file_trashed")
             jobs.requeue(tx, row)
-            return _record(tx, row)
 
-        job = self._database.write(work)
-        log.info("retried job=%s account=%s", job_id, principal.account_id)
+        job = self._change(principal, job_id, "retried", work)
         self._messages.wake(job.queue)
         return job
 
     def cancel(self, principal: Principal, job_id: str) -> Job:
-        """Stop a job that waits or runs; its worker lets go within seconds. Raises Conflict where it has ended."""
+        """Stop a live job; its worker lets go within seconds. Raises Conflict if it has ended."""
+        return self._change(principal, job_id, "cancelled", jobs.cancel)
 
+    def pause(self, principal: Principal, job_id: str) -> Job:
+        """Stop a live job until `resume`; its worker lets go within seconds. Raises Conflict if it has ended."""
+        reason = f"paused by {principal.name}"
+        return self._change(principal, job_id, "paused", lambda tx, row: jobs.pause(tx, row, reason))
+
+    def resume(self, principal: Principal, job_id: str) -> Job:
+        """Let a job go on that a person paused. Raises Conflict for every other."""
+        job = self._change(principal, job_id, "resumed", jobs.resume)
+        self._messages.wake(job.queue)
+        return job
+
+    def remove(self, principal: Principal, job_id: str) -> None:
+        """Stop a job and forget it: it can never be retried."""
+        self._database.write(lambda tx: jobs.remove(tx, _owned(tx, principal, job_id)))
+        log.info("removed job=%s account=%s", job_id, principal.account_id)
+
+    def _change(self, principal: Principal, job_id: str, done: str, change: Callable[[Tx, Any], None]) -> Job:
         def work(tx: Tx) -> Job:
             row = _owned(tx, principal, job_id)
-            if row.state not in LIVE_JOB_STATES:
-                raise Conflict(f"The job is {row.state} already.", code="job_state")
-            jobs.cancel(tx, row)
-            return _record(tx, row)
+            change(tx, row)
+            return _record(tx, principal, row)
 
-        log.info("cancelled job=%s account=%s", job_id, principal.account_id)
-        return self._database.write(work)
+        job = self._database.write(work)
+        log.info("%s job=%s account=%s", done, job_id, principal.account_id)
+        return job
 
 
-def _record(tx: Tx, row: Any) -> Job:
-    return listing.job_records(tx, [row])[0]
+def _record(tx: Tx, principal: Principal, row: Any) -> Job:
+    return listing.job_records(tx, principal, [row])[0]
 
 
 def _seen(tx: Tx, principal: Principal, job_id: str) -> Any:
     row = tx.e.Job.get(id=job_id)
-    if row is None or not any(files.may_see(file, principal) for file in row.content.files):
+    if row is None or not (principal.is_owner or any(files.may_see(file, principal) for file in row.content.files)):
         raise NotFound("There is no such job.", code="job_not_found")
     return row
 
@@ -81,5 +96,5 @@ def _seen(tx: Tx, principal: Principal, job_id: str) -> Any:
 def _owned(tx: Tx, principal: Principal, job_id: str) -> Any:
     row = _seen(tx, principal, job_id)
     if not principal.is_owner and row.content.account.id != principal.account_id:
-        raise Forbidden("Only the account that stored a film, or the owner, steers its jobs.", code="not_your_file")
+        raise Forbidden("Only the account that stored a film, or the owner, changes its jobs.", code="not_your_file")
     return row

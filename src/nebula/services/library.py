@@ -37,7 +37,7 @@ class Library:
 
     def details(self, principal: Principal, file_id: str) -> FileDetails:
         """Return a file with its renditions and jobs. Raises NotFound."""
-        return self._database.read(lambda tx: _details(tx, _seen(tx, principal, file_id)))
+        return self._database.read(lambda tx: _details(tx, principal, _seen(tx, principal, file_id)))
 
     def change(
         self, principal: Principal, file_id: str, *, name: str | None = None, visibility: Visibility | None = None
@@ -52,7 +52,7 @@ class Library:
                 raise Conflict("The same bytes already have that name.", code="name_taken")
             row.set(name=name or row.name, visibility=visibility or row.visibility, updated_at=tx.now)
             tx.flush()
-            return _details(tx, row)
+            return _details(tx, principal, row)
 
         return self._database.write(work)
 
@@ -76,7 +76,7 @@ class Library:
         def work(tx: Tx) -> FileDetails:
             row = _owned(tx, principal, file_id)
             files.restore(tx, file_id)
-            return _details(tx, row)
+            return _details(tx, principal, row)
 
         restored = self._database.write(work)
         for queue in Queue:
@@ -109,8 +109,8 @@ def _purge_expired(tx: Tx) -> None:
         files.purge(tx, row.id)
 
 
-def _details(tx: Tx, row: Any) -> FileDetails:
-    return listing.details(tx, [row])[0]
+def _details(tx: Tx, principal: Principal, row: Any) -> FileDetails:
+    return listing.details(tx, principal, [row])[0]
 
 
 def _seen(tx: Tx, principal: Principal, file_id: str) -> Any:

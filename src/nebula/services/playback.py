@@ -78,7 +78,7 @@ class Playback:
 
         def work(tx: Tx) -> FileDetails:
             file = seen(tx, principal, file_id)
-            return listing.details(tx, [tx.e.File[file.id]])[0]
+            return listing.details(tx, principal, [tx.e.File[file.id]])[0]
 
         details = self._database.read(work)
         best = best_for_web(details.file, details.renditions)

@@ -1,4 +1,4 @@
-"""Jobs: list, look, retry, cancel."""
+"""Jobs: list, look, retry, cancel, pause, resume, remove."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class JobList:
 
 
 class Job:
-    """`GET /jobs/{id}`, `POST /jobs/{id}/retry` and `/cancel`."""
+    """`GET` and `DELETE /jobs/{id}`; `POST /jobs/{id}/retry`, `/cancel`, `/pause` and `/resume`."""
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
@@ -45,3 +45,13 @@ class Job:
 
     def on_post_cancel(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         resp.media = JOB.json(self._jobs.cancel(principal(req), job_id))
+
+    def on_post_pause(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
+        resp.media = JOB.json(self._jobs.pause(principal(req), job_id))
+
+    def on_post_resume(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
+        resp.media = JOB.json(self._jobs.resume(principal(req), job_id))
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
+        self._jobs.remove(principal(req), job_id)
+        resp.status = falcon.HTTP_204
