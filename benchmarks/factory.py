@@ -80,7 +80,7 @@ class Factory:
         nodes = ", ".join(f"node-{core}" for core in range(workers))
         wait_until(lambda: self.bench.film_job(content_id)["node"] == nodes, LONG_S, "every worker to have a chunk")
         began, done_before = time.monotonic(), self.bench.film_job(content_id)["progress"]
-        wait_until(lambda: self.bench.film_job(content_id)["stage"] == "join", LONG_S, "the chunks")
+        wait_until(lambda: self.bench.next_task(content_id) == "join", LONG_S, "the chunks")
         seconds = (time.monotonic() - began) / (1 - done_before)
         self.end()
         self.work_quickly()
@@ -190,7 +190,7 @@ def _kill_again_and_again(factory: Factory, clip: Path) -> None:
         wait_until(lambda share=share: factory.bench.film_job(content_id)["progress"] >= share, LONG_S, "progress")
         factory.end()
     factory.start(0)
-    wait_until(lambda: factory.bench.film_job(content_id)["stage"] == "join", LONG_S, "the chunks")
+    wait_until(lambda: factory.bench.next_task(content_id) == "join", LONG_S, "the chunks")
     factory.end()
     factory.work_quickly()
     job = factory.bench.film_job(content_id)

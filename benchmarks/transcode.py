@@ -85,9 +85,8 @@ class Line:
 
     def _make(self, content_id: str, worker: Worker) -> None:
         assert self._bench.run()
-        self._bench.sql(
-            "UPDATE jobs SET state = 'cancelled' WHERE rung <> $first", first=self._first(content_id)["rung"]
-        )
+        first = self._first(content_id)["rung"]
+        self._bench.sql("UPDATE jobs SET state = 'cancelled' WHERE rung <> $first", first=first)
         assert self._bench.run()
         woken = self._bench.woken.queues
         woken.clear()

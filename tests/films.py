@@ -13,7 +13,10 @@ from typing import Any
 from nebula.config import Settings
 from nebula.db import files
 from nebula.db.database import Database, Tx
+from nebula.db.work import tasks
+from nebula.domain import plan as plans
 from nebula.domain.states import Queue, Visibility
+from nebula.domain.work import Claim, Claimant
 from nebula.services.encoders import Encoders
 from nebula.services.room import Room
 from nebula.services.throttling import Pace
@@ -156,6 +159,17 @@ class Bench:
 
     def film_job(self, content_id: str) -> dict[str, Any]:
         return self.jobs(content_id)[-1]
+
+    def next_task(self, content_id: str) -> str | None:
+        """Return the kind of the first task that is not done of the film's job; None if the job is done."""
+        sql = "SELECT kind, step FROM tasks WHERE job_id = $id AND state <> 'done' ORDER BY step, number LIMIT 1"
+        job_id = self.film_job(content_id)["id"]
+        found = self.database.read(lambda tx: tx.select(sql, id=job_id))
+        return str(found[0][0]) if found else None
+
+    def claim(self, queue: Queue, node: str = "n1") -> Claim | None:
+        """Claim a task, and leave it at that."""
+        return self.database.write(lambda tx: tasks.claim_next(tx, Claimant(node, queue, plans.VERSION)))
 
     def renditions(self, content_id: str) -> list[dict[str, Any]]:
         def work(tx: Tx) -> list[dict[str, Any]]:

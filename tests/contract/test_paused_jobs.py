@@ -6,29 +6,30 @@ from typing import Any
 
 import pytest
 
-from nebula.db import chunk_leases, jobs, leases
 from nebula.db.database import Database, Tx
-from nebula.domain.encoders import SOFTWARE
-from nebula.domain.records import ChunkClaim, Claim
-from nebula.domain.states import JobKind, JobState, Queue
-from nebula.services.transcoding import _claim_next
-from tests.contract.test_chunk_leases import VERSION as CHUNKS_VERSION
-from tests.contract.test_chunk_leases import Films
+from nebula.db.work import jobs, tasks
+from nebula.domain.states import JobState, Queue, TaskKind
+from nebula.domain.work import Claim, Claimant, Failure, NewJob, NewTask
+from tests.contract.test_film_chunks import Films
 from tests.rows import add_content
 
 VERSION = 1
 WHY = "on battery at 40 %"
 
 
-def _add(tx: Tx, **more: Any) -> str:
-    content = add_content(tx)
-    return str(jobs.add(tx, content, JobKind.RENDITION, Queue.ENCODE, **more).id)
+def _add(tx: Tx, rank: int = 0) -> str:
+    return jobs.add(tx, add_content(tx), NewJob(NewTask(TaskKind.MAKE_WHOLE), rank=rank))
+
+
+def _claim(database: Database, node: str = "n1", may_run_all: bool = True) -> Claim | None:
+    claimant = Claimant(node, Queue.ENCODE, VERSION, may_run_all=may_run_all)
+    return database.write(lambda tx: tasks.claim_next(tx, claimant))
 
 
 @pytest.fixture
 def claim(database: Database) -> Claim:
     database.write(_add)
-    claimed = database.write(lambda tx: leases.claim_next(tx, Queue.ENCODE, "n1", VERSION))
+    claimed = _claim(database)
     assert claimed is not None
     return claimed
 
@@ -38,7 +39,7 @@ def _row(database: Database, job_id: str) -> dict[str, Any]:
 
 
 def _pause(database: Database, claim: Claim, reason: str | None) -> bool:
-    return database.write(lambda tx: leases.pause(tx, claim.job_id, claim.attempt, reason))
+    return database.write(lambda tx: tasks.pause(tx, claim, reason))
 
 
 def _shown(row: dict[str, Any]) -> tuple[str, str | None]:
@@ -46,14 +47,14 @@ def _shown(row: dict[str, Any]) -> tuple[str, str | None]:
 
 
 def test_paused_job_says_why_keeps_its_lease_and_goes_on(database: Database, claim: Claim) -> None:
-    database.write(lambda tx: leases.heartbeat(tx, claim.job_id, claim.attempt, 0.4, 3.0, 60.0))
+    database.write(lambda tx: tasks.heartbeat(tx, claim, 0.4, 3.0))
     assert _pause(database, claim, WHY)
     row = _row(database, claim.job_id)
     assert _shown(row) == (JobState.PAUSED, WHY)
     assert (row["progress"], row["speed"], row["eta_s"]) == (0.4, None, None)
-    assert database.write(lambda tx: leases.heartbeat(tx, claim.job_id, claim.attempt))
-    assert database.read(lambda tx: leases.is_held(tx, claim.job_id, claim.attempt))
-    assert database.write(lambda tx: leases.claim_next(tx, Queue.ENCODE, "n2", VERSION)) is None
+    assert database.write(lambda tx: tasks.heartbeat(tx, claim))
+    assert database.read(lambda tx: tasks.is_held(tx, claim))
+    assert _claim(database, "n2") is None
     assert _row(database, claim.job_id)["lease_until"] >= row["lease_until"]
     assert _pause(database, claim, None)
     assert _shown(_row(database, claim.job_id)) == (JobState.RUNNING, None)
@@ -62,11 +63,11 @@ def test_paused_job_says_why_keeps_its_lease_and_goes_on(database: Database, cla
 @pytest.mark.parametrize(
     ("ending", "state"),
     [
-        (lambda tx, claim: leases.finish(tx, claim.job_id, claim.attempt), JobState.DONE),
-        (lambda tx, claim: leases.release(tx, claim.job_id, claim.attempt), JobState.QUEUED),
-        (lambda tx, claim: leases.fail(tx, claim.job_id, claim.attempt, code="c", error="e"), JobState.QUEUED),
-        (lambda tx, claim: leases.give_back(tx, Queue.ENCODE, "n1"), JobState.QUEUED),
-        (lambda tx, claim: jobs.cancel(tx, tx.e.Job[claim.job_id]), JobState.CANCELLED),
+        (tasks.finish, JobState.DONE),
+        (tasks.release, JobState.QUEUED),
+        (lambda tx, claim: tasks.fail(tx, claim, Failure("c", "e")), JobState.QUEUED),
+        (lambda tx, claim: tasks.give_back(tx, Queue.ENCODE, "n1"), JobState.QUEUED),
+        (lambda tx, claim: jobs.cancel(tx, claim.job_id), JobState.CANCELLED),
     ],
     ids=["finish", "release", "fail", "give back", "cancel"],
 )
@@ -77,7 +78,7 @@ def test_reason_goes_with_the_pause(database: Database, claim: Claim, ending: An
 
 
 def test_attempt_that_lost_its_job_pauses_nothing(database: Database, claim: Claim) -> None:
-    database.write(lambda tx: leases.give_back(tx, Queue.ENCODE, "n1"))
+    database.write(lambda tx: tasks.give_back(tx, Queue.ENCODE, "n1"))
     assert not _pause(database, claim, WHY)
     assert _shown(_row(database, claim.job_id)) == (JobState.QUEUED, None)
 
@@ -89,8 +90,8 @@ def films(database: Database) -> Films:
     return made
 
 
-def _pause_chunk(films: Films, claim: ChunkClaim, reason: str | None) -> bool:
-    return films.database.write(lambda tx: chunk_leases.pause(tx, claim, reason))
+def _pause_chunk(films: Films, claim: Claim, reason: str | None) -> bool:
+    return films.database.write(lambda tx: tasks.pause(tx, claim, reason))
 
 
 def test_film_in_chunks_is_paused_when_everyone_who_makes_it_is(films: Films) -> None:
@@ -114,7 +115,7 @@ def test_another_node_goes_on_with_a_film_whose_first_is_paused(films: Films) ->
 def test_chunk_that_was_given_back_is_paused_no_more(films: Films) -> None:
     claim = films.claimed()
     _pause_chunk(films, claim, WHY)
-    films.database.write(lambda tx: chunk_leases.release(tx, claim))
+    films.database.write(lambda tx: tasks.release(tx, claim))
     assert _shown(films.job()) == (JobState.QUEUED, None)
     assert not _pause_chunk(films, claim, WHY)
     films.claimed()
@@ -129,29 +130,21 @@ def test_paused_chunk_that_was_done_meanwhile_counts(films: Films) -> None:
     assert films.job()["chunks_done"] == 1
 
 
-def _claimed(tx: Tx, lower_rungs: bool) -> Claim | ChunkClaim | None:
-    return _claim_next(tx, Queue.ENCODE, "n1", SOFTWARE, lower_rungs=lower_rungs)
-
-
-@pytest.mark.parametrize("lower_rungs", [True, False])
-def test_lower_rung_is_claimed_only_where_everything_may_run(database: Database, lower_rungs: bool) -> None:
-    def claimed() -> list[str]:
-        found = []
-        while claim := database.write(lambda tx: _claimed(tx, lower_rungs)):
-            assert isinstance(claim, Claim)
-            found.append(claim.job_id)
-        return found
-
-    lower = database.write(lambda tx: _add(tx, priority=jobs.LOWER_PRIORITY))
+@pytest.mark.parametrize("may_run_all", [True, False])
+def test_lower_rung_is_claimed_only_if_everything_may_run(database: Database, may_run_all: bool) -> None:
+    lower = database.write(lambda tx: _add(tx, rank=jobs.LOWER_RANK))
     first = database.write(_add)
-    assert claimed() == ([first, lower] if lower_rungs else [first])
+    claims = [_claim(database, may_run_all=may_run_all) for _ in range(2)]
+    assert [claim.job_id for claim in claims if claim] == ([first, lower] if may_run_all else [first])
 
 
-@pytest.mark.parametrize("lower_rungs", [True, False])
-def test_chunks_of_a_lower_rung_are_claimed_only_where_everything_may_run(
-    films: Films, lower_rungs: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("nebula.domain.plan.VERSION", CHUNKS_VERSION)
-    films.database.write(lambda tx: tx.execute(f"UPDATE jobs SET priority = {jobs.LOWER_PRIORITY + 1}"))
-    claim = films.database.write(lambda tx: _claimed(tx, lower_rungs))
-    assert (claim is not None) == lower_rungs
+@pytest.mark.parametrize("may_run_all", [True, False])
+def test_chunks_of_a_lower_rung_are_claimed_only_if_everything_may_run(database: Database, may_run_all: bool) -> None:
+    Films(database).add(rank=jobs.LOWER_RANK + 2)
+    assert (_claim(database, may_run_all=may_run_all) is not None) == may_run_all
+
+
+def test_reason_of_a_pause_may_change_while_it_lasts(database: Database, claim: Claim) -> None:
+    assert _pause(database, claim, WHY)
+    assert _pause(database, claim, "on battery at 39 %")
+    assert _shown(_row(database, claim.job_id)) == (JobState.PAUSED, "on battery at 39 %")

@@ -6,12 +6,14 @@ import uuid
 
 import pytest
 
-from nebula.db import files, leases
+from nebula.db import files
 from nebula.db.database import Database, Tx
+from nebula.db.work import tasks
 from nebula.domain.states import JobState, Queue, Visibility
+from nebula.domain.work import Claimant
 from nebula.errors import StoreUnavailable
 from nebula.services.sweeping import Sweep
-from tests.contract.test_chunk_leases import Films
+from tests.contract.test_film_chunks import Films
 from tests.films import Woken
 
 
@@ -67,10 +69,10 @@ def test_part_that_fails_does_not_keep_the_others_from_running(
 def test_sweep_puts_back_what_has_no_live_lease_and_wakes_its_queue(database: Database) -> None:
     job_id = _job(database)
     woken = Woken()
-    database.write(lambda tx: leases.claim_next(tx, Queue.QUICK, "n1", 1))
+    database.write(lambda tx: tasks.claim_next(tx, Claimant("n1", Queue.QUICK, 1)))
     _sweep(database, woken, Part(), Part())
     assert woken.queues == []
-    sql = "UPDATE jobs SET lease_until = $past WHERE id = $id"
+    sql = "UPDATE tasks SET lease_until = $past WHERE job_id = $id"
     database.write(lambda tx: tx.execute(sql, past=tx.after(-1), id=job_id))
     _sweep(database, woken, Part(), Part())
     assert woken.queues == [Queue.QUICK]

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from nebula.db import nodes
-from nebula.db.chunks import NEEDED
+from nebula.db.work.rows import NEEDED
 from nebula.domain.states import FileState, JobState, Queue
 from nebula.worker.work import IN_HAND
 from tests.films import Clips
@@ -76,8 +76,7 @@ def _is_made(site: Site, content_id: str) -> dict[str, Any]:
 
 def _no_delays(site: Site) -> None:
     """Try failures again at once."""
-    for table in ("chunks", "jobs"):
-        site.bench.sql(f"UPDATE {table} SET not_before = NULL WHERE state = 'queued'")
+    site.bench.sql("UPDATE tasks SET not_before = NULL WHERE state = 'queued'")
 
 
 class Killing:
@@ -134,7 +133,7 @@ def test_film_is_whole_and_little_is_made_again_when_everything_is_killed_at_ran
 
 
 def _in_hand(site: Site) -> list[int]:
-    sql = "SELECT number, attempt FROM chunks WHERE state = 'running' ORDER BY number"
+    sql = "SELECT number, attempt FROM tasks WHERE state = 'running' ORDER BY number"
     return [number for number, _ in site.bench.database.read(lambda tx: tx.select(sql))]
 
 
@@ -184,7 +183,7 @@ def test_two_nodes_make_one_film_and_the_one_that_disappears_loses_only_its_chun
     _end(gone)
     done = set(_stored(site))
     site.bench.sql(
-        "UPDATE chunks SET lease_until = $past WHERE node = 'gone'",
+        "UPDATE tasks SET lease_until = $past WHERE node = 'gone'",
         past=site.bench.database.read(lambda tx: tx.after(-1)),
     )
     site.wait_for_state(content_id, FileState.READY)
@@ -199,7 +198,7 @@ def _nodes(site: Site) -> set[str]:
 
 
 def _held_by_gone(site: Site) -> list[Any]:
-    held = "SELECT number, attempt FROM chunks WHERE node = 'gone' AND state = 'running'"
+    held = "SELECT number, attempt FROM tasks WHERE node = 'gone' AND state = 'running'"
     return site.bench.database.read(lambda tx: tx.select(held))
 
 

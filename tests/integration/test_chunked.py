@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from nebula.db import chunk_leases, jobs, leases
-from nebula.domain.states import FileState, JobState, PlanAction, Queue
+from nebula.db.work import jobs, tasks
+from nebula.domain.states import FileState, JobState, PlanAction, Queue, TaskKind
 from nebula.errors import FfmpegFailed, Incomplete, MediaError
 from nebula.media import chunking, pieces, verify
 from nebula.services.library import Library
@@ -42,7 +42,7 @@ class Cutting(Bench):
         """Store, probe and cut a clip; return its content's id."""
         content_id = self.store(clips[clip])
         assert self.run()
-        assert self.film_job(content_id)["stage"] == "split"
+        assert self.next_task(content_id) == TaskKind.SPLIT
         assert self.run()
         return content_id
 
@@ -100,7 +100,7 @@ def test_film_is_made_in_chunks_by_its_three_steps(bench: Cutting, clips: Clips)
     assert [done for done, _ in seen] == list(range(1, len(seen) + 1))
     assert len(seen) >= 4
     assert [progress for _, progress in seen] == sorted(progress for _, progress in seen)
-    assert (job["stage"], job["queue"], job["chunks_total"]) == ("join", "quick", len(seen))
+    assert (bench.next_task(content_id), job["queue"], job["chunks_total"]) == ("join", "quick", len(seen))
     assert bench.woken.queues[-1] is Queue.QUICK
     assert len(bench.keys(f"jobs/{job['id']}/")) == len(seen)
     assert bench.run()
@@ -124,7 +124,7 @@ def test_only_what_was_in_flight_is_made_again_after_a_death_and_the_film_is_the
     content_id = bench.laid_out(clips)
     total = bench.film_job(content_id)["chunks_total"]
     bench.encode(2)
-    claim = bench.database.write(lambda tx: chunk_leases.claim_next(tx, "n1", 1))
+    claim = bench.claim(Queue.ENCODE)
     assert claim is not None, "it dies with this in its hands"
     stored = bench.keys(f"jobs/{claim.job_id}/")
     bench.transcoding.begin(Queue.ENCODE)
@@ -141,11 +141,11 @@ def test_cancelled_film_goes_on_with_what_was_done_when_it_is_retried(bench: Cut
     content_id = bench.laid_out(clips)
     bench.encode(3)
     job_id = bench.film_job(content_id)["id"]
-    bench.database.write(lambda tx: jobs.cancel(tx, tx.e.Job[job_id]))
+    bench.database.write(lambda tx: jobs.cancel(tx, job_id))
     bench.sweep()
     assert not bench.encode()
     assert bench.content(content_id)["state"] == FileState.STORED
-    bench.database.write(lambda tx: jobs.requeue(tx, tx.e.Job[job_id]))
+    bench.database.write(lambda tx: jobs.requeue(tx, job_id))
     assert bench.run()
     assert bench.film_job(content_id)["chunks_done"] == 3
     assert bench.encode() == bench.film_job(content_id)["chunks_total"] - 3
@@ -163,8 +163,8 @@ def test_node_that_comes_late_throws_its_chunk_away(
     def overtaken(*args: Any) -> Any:
         info = real(*args)
         monkeypatch.setattr(bench.storage, "put_file", real)
-        bench.sql("UPDATE chunks SET lease_until = $past", past=bench.database.read(lambda tx: tx.after(-1)))
-        assert len(bench.database.write(chunk_leases.expire)) == 1
+        bench.sql("UPDATE tasks SET lease_until = $past", past=bench.database.read(lambda tx: tx.after(-1)))
+        assert len(bench.database.write(tasks.expire)) == 1
         bench.encode()
         return info
 
@@ -180,7 +180,7 @@ def test_chunk_that_the_store_lost_is_made_again(bench: Cutting, clips: Clips) -
     bench.encode()
     bench.storage.delete(bench.keys("jobs/")[2])
     assert bench.run()
-    assert bench.film_job(content_id)["stage"] == "chunks"
+    assert bench.next_task(content_id) == TaskKind.VIDEO_CHUNK
     assert bench.encode() == 1
     assert bench.run()
     _is_made(bench, content_id)
@@ -190,7 +190,7 @@ def test_chunk_that_the_store_lost_is_made_again(bench: Cutting, clips: Clips) -
 def test_join_that_died_is_done_again_and_no_chunk_is(bench: Cutting, clips: Clips) -> None:
     content_id = bench.laid_out(clips)
     bench.encode()
-    assert bench.database.write(lambda tx: leases.claim_next(tx, Queue.QUICK, "n1", 1)) is not None
+    assert bench.claim(Queue.QUICK) is not None
     bench.transcoding.begin(Queue.QUICK)
     assert bench.film_job(content_id)["progress"] == 1.0
     assert not bench.encode()
@@ -227,7 +227,7 @@ def test_film_is_made_in_one_piece_when_its_chunks_do_not_add_up(
     bench.encode()
     assert bench.run()
     job = bench.film_job(content_id)
-    assert (job["stage"], job["queue"], job["state"]) == ("whole", "encode", "queued")
+    assert (bench.next_task(content_id), job["queue"], job["state"]) == ("make_whole", "encode", "queued")
     assert bench.encode() == 1
     _is_made(bench, content_id)
 
@@ -243,7 +243,8 @@ def test_film_is_made_in_one_piece_when_nothing_of_a_chunk_can_be_played(
     content_id = bench.laid_out(clips)
     assert bench.encode(2) == 2
     job = bench.film_job(content_id)
-    assert (job["stage"], job["state"], job["failures"], job["chunks_total"]) == ("whole", "queued", 0, 0)
+    assert bench.next_task(content_id) == TaskKind.MAKE_WHOLE
+    assert (job["state"], job["failures"], job["chunks_total"]) == ("queued", 0, 0)
     assert bench.encode() == 1
     _is_made(bench, content_id)
 
@@ -257,7 +258,7 @@ def test_film_is_made_in_one_piece_when_its_packets_are_not_those_of_the_probe(
 
     monkeypatch.setattr(chunking, "list_chunks", list_others)
     content_id = bench.laid_out(clips)
-    assert bench.film_job(content_id)["stage"] == "whole"
+    assert bench.next_task(content_id) == TaskKind.MAKE_WHOLE
 
 
 @PROVISIONED
@@ -290,7 +291,7 @@ def test_full_disk_puts_chunks_back_with_the_reason_and_loses_nothing(bench: Cut
     job = bench.film_job(content_id)
     assert (job["state"], job["error_code"], job["chunks_done"]) == (JobState.QUEUED, "no_room", 2)
     assert "disk is full" in job["error"]
-    bench.sql("UPDATE chunks SET not_before = NULL")
+    bench.sql("UPDATE tasks SET not_before = NULL")
     bench.encode()
     assert bench.run()
     assert _is_made(bench, content_id)["chunks_repeated"] == 0
@@ -301,7 +302,7 @@ def test_film_that_is_too_short_to_be_cut_is_made_in_one_piece(bench: Cutting, c
     content_id = bench.store(clips["encode.avi"])
     assert bench.run()
     job = bench.film_job(content_id)
-    assert (job["stage"], job["queue"]) == ("whole", "encode")
+    assert (bench.next_task(content_id), job["queue"]) == ("make_whole", "encode")
 
 
 @EMBEDDED
@@ -331,7 +332,7 @@ def test_web_ready_original_plays_at_once_and_gets_its_lower_rungs_later(bench: 
     assert (content["state"], content["web_ready"]) == (FileState.READY, True)
     probed, lower = bench.jobs(content_id)
     assert (probed["plan"], lower["rung"], lower["plan"]) == (PlanAction.NOTHING, "480p", PlanAction.ENCODE)
-    assert lower["priority"] >= jobs.LOWER_PRIORITY
+    assert lower["priority"] > probed["priority"] + jobs.LOWER_RANK
     assert bench.run()
     assert bench.encode() >= 2
     assert bench.run()
@@ -349,7 +350,7 @@ def test_original_that_plays_still_does_when_its_lower_rung_failed(
     content_id = bench.store(clips["large.mp4"])
     assert bench.run()
     assert bench.run()
-    bench.sql("UPDATE chunks SET failures = 99")
+    bench.sql("UPDATE tasks SET failures = 99")
 
     def fail(*_: Any, **__: Any) -> Any:
         raise FfmpegFailed("ffmpeg ended with status 1.", log="")

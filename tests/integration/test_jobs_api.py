@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from nebula.auth.passwords import Passwords
 from nebula.auth.tokens import AccessTokens
-from nebula.db import chunks, leases
+from nebula.db.work import chunks, rows, tasks
 from nebula.domain import plan as plans
-from nebula.domain.records import Claim
-from nebula.domain.states import FileState, Queue, Visibility
+from nebula.domain.states import FileState, Queue, TaskKind, Visibility
+from nebula.domain.work import Claim, Claimant, MadeChunk, NewTask
 from nebula.errors import Superseded
 from nebula.services.accounts import Accounts
 from nebula.services.library import Library
@@ -37,7 +38,7 @@ def _listed(person: Person, query: str = "") -> dict[str, dict[str, Any]]:
 
 
 def _claimed(shelf: Shelf) -> Claim:
-    claim = shelf.database.write(lambda tx: leases.claim_next(tx, Queue.QUICK, "n1", plans.VERSION))
+    claim = shelf.database.write(lambda tx: tasks.claim_next(tx, Claimant("n1", Queue.QUICK, plans.VERSION)))
     assert claim is not None
     return claim
 
@@ -129,14 +130,14 @@ def test_removed_job_is_gone_and_whoever_did_it_is_superseded(people: People, sh
     assert _listed(people.owner) == {}
     assert people.member.post(f"{V1}/jobs/{job_id}/retry").status_code == 404
     with pytest.raises(Superseded):
-        shelf.database.write(lambda tx: leases.finish(tx, claim.job_id, claim.attempt))
+        shelf.database.write(lambda tx: tasks.finish(tx, claim))
     (file,) = people.member.get(f"{V1}/files").json["items"]
     assert (file["state"], file["jobs"]) == (FileState.STORED, [])
 
 
 def test_job_that_ended_is_removed_with_its_chunks(people: People, shelf: Shelf) -> None:
     job_id = _job(shelf, people.member)
-    _with_chunk(shelf, job_id, state="done", object_key="jobs/x/1/1")
+    _with_chunk(shelf, job_id, object_key="jobs/x/1/1")
     assert people.member.post(f"{V1}/jobs/{job_id}/cancel").status_code == 200
     assert people.member.delete(f"{V1}/jobs/{job_id}").status_code == 204
     assert "jobs/x/1/1" in shelf.database.read(lambda tx: {row.object_key for row in tx.e.DoomedObject.select()})
@@ -150,7 +151,7 @@ def test_paused_job_waits_until_a_person_lets_it_go_on(people: People, shelf: Sh
     paused = people.owner.post(f"{V1}/jobs/{job_id}/pause").json
     assert (paused["state"], paused["paused_reason"]) == ("paused", "paused by owner")
     assert people.owner.post(f"{V1}/jobs/{job_id}/pause").json["code"] == "job_state"
-    assert shelf.database.write(lambda tx: leases.claim_next(tx, Queue.QUICK, "n1", plans.VERSION)) is None
+    assert shelf.database.write(lambda tx: tasks.claim_next(tx, Claimant("n1", Queue.QUICK, plans.VERSION))) is None
     resumed = people.member.post(f"{V1}/jobs/{job_id}/resume").json
     assert (resumed["state"], resumed["paused_reason"]) == ("queued", None)
     assert people.member.post(f"{V1}/jobs/{job_id}/resume").json["code"] == "job_state"
@@ -164,10 +165,9 @@ def test_pause_takes_a_running_job_from_its_worker_and_outlives_the_worker(peopl
 
     def meanwhile(tx: Any) -> list[bool]:
         # What the worker, its power policy and its end do, and the next one's start, and the sweep.
-        leases.give_back(tx, Queue.QUICK, "n1")
-        leases.expire(tx)
-        held = (claim.job_id, claim.attempt)
-        return [leases.is_held(tx, *held), leases.heartbeat(tx, *held), leases.pause(tx, *held, None)]
+        tasks.give_back(tx, Queue.QUICK, "n1")
+        tasks.expire(tx)
+        return [tasks.is_held(tx, claim), tasks.heartbeat(tx, claim), tasks.pause(tx, claim, None)]
 
     assert shelf.database.write(meanwhile) == [False, False, False]
     Library(shelf.database, shelf.storage, Woken()).sweep()  # type: ignore[arg-type]
@@ -179,19 +179,19 @@ def test_pause_takes_a_running_job_from_its_worker_and_outlives_the_worker(peopl
 def test_paused_job_holds_no_queue_up(people: People, shelf: Shelf) -> None:
     first, second = _job(shelf, people.member, "1"), _job(shelf, people.member, "2")
     assert people.owner.post(f"{V1}/jobs/{first}/pause").status_code == 200
-    assert shelf.database.read(leases.waiting_queues) == [Queue.QUICK]
+    assert shelf.database.read(tasks.waiting_queues) == [Queue.QUICK]
     assert _claimed(shelf).job_id == second
 
 
 def test_chunks_of_a_paused_film_wait_and_what_is_done_of_them_is_kept(people: People, shelf: Shelf) -> None:
     job_id = _job(shelf, people.member)
-    _with_chunk(shelf, job_id, state="running", attempt=1, node="n1")
-    _with_chunk(shelf, job_id, number=2, state="done", object_key="jobs/x/2/1")
+    _with_chunk(shelf, job_id)
+    _with_chunk(shelf, job_id, number=2, object_key="jobs/x/2/1")
     assert people.owner.post(f"{V1}/jobs/{job_id}/pause").json["state"] == "paused"
     row = shelf.database.read(lambda tx: tx.e.Job[job_id].to_dict())
-    assert (row["stage"], row["queue"]) == ("split", "quick")  # lays the chunks out anew, and takes what is done
-    states = shelf.database.read(lambda tx: {c.number: c.state for c in tx.e.Job[job_id].chunks})
-    assert states == {1: "queued", 2: "done"}
+    assert (row["node"], row["paused_reason"]) == (None, "paused by owner")
+    states = shelf.database.read(lambda tx: {task.number: task.state for task in tx.e.Job[job_id].tasks if task.step})
+    assert states == {1: "cancelled", 2: "done"}
     assert shelf.database.read(lambda tx: [chunk.number for chunk in chunks.stored(tx, job_id)]) == [2]
     shelf.database.write(lambda tx: tx.execute("UPDATE doomed_objects SET delete_after = $now", now=tx.now))
     Library(shelf.database, shelf.storage, Woken()).sweep()  # type: ignore[arg-type]
@@ -222,7 +222,7 @@ def test_work_of_a_disabled_account_ends_and_does_not_come_back_by_itself(
     accounts.disable_account("member")
     assert {_state(shelf, job_id) for job_id in (waiting, running, held)} == {"cancelled"}
     assert _state(shelf, other) == "queued"
-    assert not shelf.database.read(lambda tx: leases.is_held(tx, claim.job_id, claim.attempt))
+    assert not shelf.database.read(lambda tx: tasks.is_held(tx, claim.job_id, claim.attempt))
     accounts.enable_account("member")
     assert {_state(shelf, job_id) for job_id in (waiting, running, held)} == {"cancelled"}
     assert people.owner.post(f"{V1}/jobs/{running}/retry").json["state"] == "queued"
@@ -245,13 +245,18 @@ def accounts(shelf: Shelf) -> Accounts:
     return Accounts(shelf.database, Passwords(), AccessTokens(["x" * 40], minutes=1), refresh_token_days=1)
 
 
-def _with_chunk(shelf: Shelf, job_id: str, *, number: int = 1, attempt: int = 1, **columns: Any) -> None:
+def _with_chunk(shelf: Shelf, job_id: str, *, number: int = 1, object_key: str | None = None) -> None:
+    """Turn a job into that of a film in chunks, with one more chunk: done if an object is stored of it, or running."""
+    made = MadeChunk("libx264", "key", "build", 1).to_json()
+
     def work(tx: Any) -> None:
-        tx.e.Job[job_id].set(kind="rendition", stage="chunks", queue="encode", plan_version=plans.VERSION)
-        tx.flush()
-        plain = {"kind": "video", "plan": "{}", "frames": 9, "duration_s": 1.0, "frames_done": 0}
-        counts = {"failures": 0, "interruptions": 0, "repeats": 0}
-        tx.e.Chunk(job=job_id, number=number, attempt=attempt, **plain, **counts, **columns)
-        tx.flush()
+        tx.execute("UPDATE jobs SET kind = 'rendition' WHERE id = $id", id=job_id)
+        tx.execute("UPDATE tasks SET kind = 'split', state = 'done' WHERE job_id = $id AND step = 0", id=job_id)
+        chunk = NewTask(TaskKind.VIDEO_CHUNK, chunks.CHUNKS, number, media_s=1.0)
+        if object_key is not None:
+            chunk = replace(chunk, object_key=object_key, result=made, is_done=True)
+        rows.add(tx, job_id, chunk)
+        tx.execute("UPDATE tasks SET state = 'running', node = 'n1', attempt = 1 WHERE state = 'waiting'")
+        rows.show(tx, job_id)
 
     shelf.database.write(work)

@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
-from nebula.db import leases
 from nebula.db.database import Tx
-from nebula.domain import plan
-from nebula.domain.records import Claim
-from nebula.domain.states import JobState, Queue
+from nebula.db.work import jobs, tasks
+from nebula.domain.states import Queue
 from nebula.domain.throttle import Decision, Throttle
+from nebula.domain.work import Claim
 from nebula.errors import HandedBack, StoreUnavailable, Superseded
 from nebula.services import attempt
-from nebula.services.attempt import Attempt, Lease, job_lease
+from nebula.services.attempt import Attempt
 from nebula.services.throttling import Pace
 from tests.films import Bench
 from tests.stores import wait_until
 
 HAND_BACK = Decision(Throttle.HAND_BACK, ("the battery is at 9 %",))
-Begin = Callable[..., Attempt[Claim]]
+Begin = Callable[..., Attempt]
+IS_HELD = tasks.is_held
 
 
 @pytest.fixture
-def begin(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Begin:
+def begin(bench: Bench, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Begin:
     """Claim a probe, and look after it with a lease whose look may go wrong."""
     path = tmp_path_factory.mktemp("stored") / "letter.txt"
     path.write_text("Dear all")
     bench.store(path)
-    claim = bench.database.write(lambda tx: leases.claim_next(tx, Queue.QUICK, "n1", plan.VERSION))
+    claim = bench.claim(Queue.QUICK)
     assert claim is not None
 
-    def make(look: Callable[[Lease, Tx], bool], pace: Pace | None = None) -> Attempt[Claim]:
-        lease = job_lease(claim)
+    def make(look: Callable[[Tx, Claim], bool], pace: Pace | None = None) -> Attempt:
+        monkeypatch.setattr(tasks, "is_held", look)
         return Attempt(
             bench.database,
             claim,
-            replace(lease, is_held=lambda tx: look(lease, tx)),
             folder=bench.settings.scratch_dir / "x",
             worker_stop=bench.stop,
             check_room=lambda: None,
@@ -52,16 +50,16 @@ def test_lease_is_kept_after_an_error_that_nobody_expected(begin: Begin, bench: 
     errors: list[Exception] = [RuntimeError("odd"), ValueError("odder")]
     looks: list[bool] = []
 
-    def look(lease: Lease, tx: Tx) -> bool:
+    def look(tx: Tx, claim: Claim) -> bool:
         if errors:
             raise errors.pop()
-        looks.append(lease.is_held(tx))
+        looks.append(IS_HELD(tx, claim))
         return looks[-1]
 
     with begin(look) as running:
         wait_until(lambda: len(looks) >= 2, what="looks after the errors")
         assert not running.stop.is_set()
-        bench.sql("UPDATE jobs SET attempt = attempt + 1, state = $state", state=JobState.CANCELLED.value)
+        bench.database.write(lambda tx: jobs.cancel(tx, running.claim.job_id))
         assert running.stop.wait(20)
     assert isinstance(running.reason, Superseded)
 
@@ -69,7 +67,7 @@ def test_lease_is_kept_after_an_error_that_nobody_expected(begin: Begin, bench: 
 def test_work_is_handed_back_while_the_database_makes_errors(begin: Begin) -> None:
     failed: list[bool] = []
 
-    def look(lease: Lease, tx: Tx) -> bool:
+    def look(tx: Tx, claim: Claim) -> bool:
         failed.append(True)
         raise RuntimeError("odd")
 
@@ -84,7 +82,7 @@ def test_work_is_handed_back_while_the_database_makes_errors(begin: Begin) -> No
 def test_attempt_ends_when_its_lease_could_not_be_renewed(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempt, "LEASE_S", 0.5)
 
-    def look(lease: Lease, tx: Tx) -> bool:
+    def look(tx: Tx, claim: Claim) -> bool:
         raise RuntimeError("odd")
 
     with begin(look) as running:
@@ -96,7 +94,7 @@ def test_database_that_is_away_ends_nothing(begin: Begin, monkeypatch: pytest.Mo
     monkeypatch.setattr(attempt, "LEASE_S", 0.1)
     looks: list[bool] = []
 
-    def look(lease: Lease, tx: Tx) -> bool:
+    def look(tx: Tx, claim: Claim) -> bool:
         looks.append(True)
         raise StoreUnavailable("database")
 

@@ -72,7 +72,7 @@ class Line:
                 kind.discard(number)
 
     def in_hand(self) -> list[int]:
-        sql = "SELECT number, attempt FROM chunks WHERE state = 'running' AND kind = 'video' ORDER BY number"
+        sql = "SELECT number, attempt FROM tasks WHERE state = 'running' AND kind = 'video_chunk' ORDER BY number"
         return [number for number, _ in self.bench.database.read(lambda tx: tx.select(sql))]
 
     def wait_for_overlap(self) -> None:
@@ -80,7 +80,7 @@ class Line:
         wait_until(lambda: len(self.verifying) == 2, LONG_S, "the second chunk")
 
     def stored(self) -> list[int]:
-        sql = "SELECT number, attempt FROM chunks WHERE state = 'done' AND kind = 'video'"
+        sql = "SELECT number, attempt FROM tasks WHERE state = 'done' AND kind = 'video_chunk'"
         return [number for number, _ in self.bench.database.read(lambda tx: tx.select(sql))]
 
 
@@ -94,7 +94,7 @@ def line(bench: Cutting, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
 
 def _finish(line: Line, content_id: str) -> dict[str, Any]:
     line.let_through.set()
-    wait_until(lambda: line.bench.film_job(content_id)["stage"] == "join", LONG_S, "the chunks")
+    wait_until(lambda: line.bench.next_task(content_id) == "join", LONG_S, "the chunks")
     assert line.bench.run()
     wait_until(lambda: not list(line.bench.settings.scratch_dir.glob("encode/*-*")), LONG_S, "the end of the last one")
     return _is_made(line.bench, content_id)

@@ -81,7 +81,7 @@ def test_read_that_broke_in_a_pause_costs_nothing(bench: Bench, proxy: Proxy, cl
         pace.set(Decision(Throttle.RUN, ("on mains",)))
         assert encoding.result(120)
 
-    bench.sql("UPDATE chunks SET not_before = NULL")
+    bench.sql("UPDATE tasks SET not_before = NULL")
     while node.run_next(Queue.ENCODE, bench.stop) or node.run_next(Queue.QUICK, bench.stop):
         pass
     job = bench.film_job(content_id)

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from nebula.db import files, jobs, leases
+from nebula.db import files
 from nebula.db import subtitles as rows
 from nebula.db.database import Tx
+from nebula.db.work import jobs, tasks
 from nebula.domain import plan as plans
 from nebula.domain import subtitles as subtitle_plans
 from nebula.domain.media import MediaFacts
 from nebula.domain.states import FileState, JobKind, JobState, Queue
+from nebula.domain.work import Failure
 from nebula.errors import StoreUnavailable
 from nebula.media import film, probe, subtitles
 from nebula.media.control import Control
@@ -394,7 +396,7 @@ def test_database_that_is_away_at_the_end_does_not_cost_what_was_read(
 
     content_id = _until_probed(bench, sources["ready.mp4"])
     monkeypatch.setattr(subtitles, "extract", counted)
-    where = {"note": leases, "publish": rows}[moment]
+    where = {"note": tasks, "publish": rows}[moment]
     write, away = getattr(where, moment), [True, True, True]
 
     def is_away(*args: Any, **options: Any) -> Any:
@@ -445,8 +447,8 @@ def test_subtitles_come_after_everything_that_makes_a_film_playable(bench: Bench
 @pytest.mark.parametrize(
     "end",
     [
-        lambda tx, job: leases.fail(tx, job["id"], job["attempt"], code="x", error="It broke.", permanent=True),
-        lambda tx, job: jobs.cancel(tx, tx.e.Job[job["id"]]),
+        lambda tx, job: jobs.fail(tx, job["id"], Failure("x", "It broke.")),
+        lambda tx, job: jobs.cancel(tx, job["id"]),
     ],
     ids=["failed", "cancelled"],
 )
@@ -456,19 +458,15 @@ def test_a_films_state_does_not_hang_on_its_subtitles(
     content_id = _until_probed(bench, sources["film.mkv"])
     waiting = _job(bench, content_id)
     bench.sql("UPDATE jobs SET state = 'running', attempt = 1 WHERE id = $id", id=waiting["id"])
-    bench.database.write(lambda tx: end(tx, _job_of(tx, waiting["id"])))
+    bench.sql("UPDATE tasks SET state = 'running', attempt = 1 WHERE job_id = $id", id=waiting["id"])
+    bench.database.write(lambda tx: end(tx, waiting))
     assert bench.content(content_id)["state"] == FileState.PROCESSING
     assert bench.run()  # the film
     assert bench.content(content_id)["state"] == FileState.READY
-    bench.database.write(lambda tx: jobs.requeue(tx, tx.e.Job[waiting["id"]]))
+    bench.database.write(lambda tx: jobs.requeue(tx, waiting["id"]))
     assert bench.content(content_id)["state"] == FileState.READY
     assert bench.run()
     assert len(_rows(bench, content_id)) == 2
-
-
-def _job_of(tx: Tx, job_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = tx.e.Job[job_id].to_dict()
-    return found
 
 
 @one_world

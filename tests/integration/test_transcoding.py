@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from nebula.db import files, jobs, leases, nodes
+from nebula.db import files, nodes
+from nebula.db.work import jobs, tasks
 from nebula.domain.states import FileState, JobState, PlanAction, Queue
 from nebula.errors import ObjectNotFound, StoreUnavailable
 from nebula.media import film, probe
@@ -162,7 +163,7 @@ def test_progress_speed_and_eta_are_seen_while_it_runs_and_cancel_ends_it(bench:
     assert job["eta_s"] > 0
     assert job["command"].startswith("ffmpeg ")
     assert _ffmpegs(bench)
-    bench.database.write(lambda tx: jobs.cancel(tx, tx.e.Job[job["id"]]))
+    bench.database.write(lambda tx: jobs.cancel(tx, job["id"]))
     thread.join(20)
     assert not thread.is_alive()
     assert not _ffmpegs(bench)
@@ -202,7 +203,7 @@ def test_full_disk_puts_the_job_back_with_its_reason_and_loses_nothing(bench: Be
     assert "disk is full" in job["error"]
     assert bench.content(content_id)["state"] == FileState.PROCESSING
     assert not bench.run(), "it must wait a while"
-    bench.sql("UPDATE jobs SET not_before = NULL")
+    bench.sql("UPDATE tasks SET not_before = NULL")
     assert bench.run()
     assert bench.film_job(content_id)["state"] == JobState.DONE
 
@@ -292,11 +293,11 @@ def test_attempt_that_comes_late_throws_its_film_away(
         monkeypatch.setattr(bench.storage, "put_file", real)
         job_id = bench.film_job(content_id)["id"]
         if event == "expires":
-            bench.sql("UPDATE jobs SET lease_until = $past WHERE id = $id", past=_long_ago(bench), id=job_id)
-            bench.database.write(leases.expire)
+            bench.sql("UPDATE tasks SET lease_until = $past WHERE job_id = $id", past=_long_ago(bench), id=job_id)
+            bench.database.write(tasks.expire)
             assert bench.run()
         else:
-            bench.database.write(lambda tx: jobs.cancel(tx, tx.e.Job[job_id]))
+            bench.database.write(lambda tx: jobs.cancel(tx, job_id))
         return info
 
     monkeypatch.setattr(bench.storage, "put_file", late)
@@ -322,7 +323,7 @@ def test_worker_that_died_leaves_leases_scratch_and_objects_that_its_successor_c
 ) -> None:
     content_id = bench.store(clips["remux.mkv"])
     assert bench.run()
-    claim = bench.database.write(lambda tx: leases.claim_next(tx, Queue.QUICK, "n1", 1))
+    claim = bench.claim(Queue.QUICK)
     assert claim is not None
     key = f"renditions/{claim.job_id}/{claim.attempt}.mp4"
     bench.database.write(lambda tx: files.doom(tx, key, after_s=86400))
@@ -364,7 +365,8 @@ def test_unexpected_error_ends_in_the_row_and_is_tried_again(
 
 
 def _older_plan(bench: Bench) -> None:
-    bench.sql("UPDATE jobs SET plan_version = 0, queue = 'encode', plan = 'encode' WHERE kind = 'rendition'")
+    bench.sql("UPDATE jobs SET queue = 'encode', plan = 'encode' WHERE kind = 'rendition'")
+    bench.sql("UPDATE tasks SET plan_version = 0, queue = 'encode'")
 
 
 def test_job_that_waits_with_an_older_plan_gets_this_versions(bench: Bench, clips: Clips) -> None:

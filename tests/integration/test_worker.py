@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from nebula import command, config
-from nebula.db import jobs
+from nebula.db.work import jobs
 from nebula.domain.states import FileState, JobState, Queue
 from nebula.messages import Messages
 from nebula.worker.app import argv
@@ -160,7 +160,7 @@ def test_film_is_made_when_its_ffmpeg_was_killed(site: Site, clips: Clips, slow:
     for pid in site.ffmpegs():
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: site.bench.film_job(content_id)["failures"] == 1, what="the failure")
-    site.bench.sql("UPDATE jobs SET not_before = NULL")
+    site.bench.sql("UPDATE tasks SET not_before = NULL")
     site.wait_for_state(content_id, FileState.READY)
     _only_rendition(site, content_id)
 
@@ -172,7 +172,7 @@ def test_cancelled_film_ends_its_ffmpeg(site: Site, clips: Clips, slow: Path) ->
     content_id = site.store(clips["middle.avi"])
     site.wait_for_encode(content_id)
     job_id = site.bench.film_job(content_id)["id"]
-    site.bench.database.write(lambda tx: jobs.cancel(tx, tx.e.Job[job_id]))
+    site.bench.database.write(lambda tx: jobs.cancel(tx, job_id))
     wait_until(lambda: not site.ffmpegs(), what="the end of ffmpeg")
     assert site.bench.content(content_id)["state"] == FileState.STORED
 
@@ -193,7 +193,7 @@ def test_closed_account_ends_its_running_work(
     assert command.main(["enable-account", "ann"]) == 0
     job_id = site.bench.film_job(content_id)["id"]
     assert site.bench.film_job(content_id)["state"] == JobState.CANCELLED
-    site.bench.database.write(lambda tx: jobs.requeue(tx, tx.e.Job[job_id]))
+    site.bench.database.write(lambda tx: jobs.requeue(tx, job_id))
     site.messages.wake(Queue.ENCODE)
     site.wait_for_encode(content_id)
 
@@ -205,7 +205,7 @@ def test_paused_film_ends_its_ffmpeg_and_goes_on_when_it_is_resumed(site: Site, 
     content_id = site.store(clips["middle.avi"])
     site.wait_for_encode(content_id)
     job_id = site.bench.film_job(content_id)["id"]
-    site.bench.database.write(lambda tx: jobs.pause(tx, tx.e.Job[job_id], "paused by ann"))
+    site.bench.database.write(lambda tx: jobs.pause(tx, job_id, "paused by ann"))
     wait_until(lambda: not site.ffmpegs(), what="the end of ffmpeg")
     worker.kill()
     worker.wait()
@@ -213,7 +213,7 @@ def test_paused_film_ends_its_ffmpeg_and_goes_on_when_it_is_resumed(site: Site, 
     other_id = site.store(clips["short.mkv"])  # proves that the new worker has looked for work
     site.wait_for_state(other_id, FileState.READY)
     assert site.bench.film_job(content_id)["state"] == JobState.PAUSED
-    site.bench.database.write(lambda tx: jobs.resume(tx, tx.e.Job[job_id]))
+    site.bench.database.write(lambda tx: jobs.resume(tx, job_id))
     site.messages.wake(Queue.ENCODE)
     site.wait_for_encode(content_id)
 

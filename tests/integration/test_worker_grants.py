@@ -180,7 +180,7 @@ def test_film_that_cannot_be_made_fails_for_a_node_as_for_the_laptop(
     content_id = site.store(clips["encode.avi"])
 
     def has_failed() -> bool:
-        site.bench.sql("UPDATE jobs SET not_before = NULL WHERE state = 'queued'")
+        site.bench.sql("UPDATE tasks SET not_before = NULL WHERE state = 'queued'")
         return bool(site.bench.content(content_id)["state"] == FileState.FAILED)
 
     wait_until(has_failed, LONG_S, "the failure")
@@ -276,7 +276,7 @@ def test_node_that_left_is_forgotten_and_another_goes_on_with_what_it_held(
     wait_until(lambda: site.bench.film_job(content_id)["node"] == "spare", LONG_S, "the node's first chunk")
     gone.kill()
     gone.wait()
-    held = _selected(site, "SELECT number FROM chunks WHERE node = 'spare' AND state = 'running'")
+    held = _selected(site, "SELECT number FROM tasks WHERE node = 'spare' AND state = 'running'")
     for name, value in site.environ.items():
         monkeypatch.setenv(name, value)
     assert command.main(["forget-node", "test-node"]) == 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nebula.db.database import Tx
-from nebula.domain.states import FileState, JobState, Queue
+from nebula.db.moves import listed
+from nebula.domain.states import ENDED_UPLOAD_STATES, FileState, JobState, Queue
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def count(tx: Tx) -> Counts:
     }
     ((stored, _),) = tx.select("SELECT COALESCE(SUM(size_bytes), 0), COUNT(*) FROM contents")
     ((rendered, _),) = tx.select("SELECT COALESCE(SUM(size_bytes), 0), COUNT(*) FROM renditions")
-    ((uploads, _),) = tx.select("SELECT COUNT(*), 0 FROM uploads WHERE state NOT IN ('done', 'failed')")
+    ((uploads, _),) = tx.select(f"SELECT COUNT(*), 0 FROM uploads WHERE state NOT IN {listed(ENDED_UPLOAD_STATES)}")
     return Counts(
         files={state: int(by_state.get(state.value, 0)) for state in FileState},
         stored_bytes=int(stored) + int(rendered),

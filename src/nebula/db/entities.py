@@ -154,6 +154,11 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         orm.PrimaryKey(upload, number)
 
     class Job(database.Entity):  # type: ignore[misc]
+        """What a person asked for or sees; while it is live, the sum of its tasks (db/work/rows.py).
+
+        `stage`, `not_before`, `lease_until` and `plan_version` are for the version before alone.
+        """
+
         _table_ = "jobs"
         id = key()
         content = orm.Required(Content, column="content_id", index="jobs_by_content")
@@ -185,17 +190,51 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         created_at = orm.Required(datetime)
         started_at = orm.Optional(datetime)
         finished_at = orm.Optional(datetime)
-        stage = text()
+        stage = text(default="whole")
         encoder = maybe_text()
         fingerprint = maybe_text()
         paused_reason = maybe_text()
         rejections = orm.Required(int, default=0)
         restarts = orm.Required(int, default=0)
+        tasks = orm.Set("Task")
         chunks = orm.Set("Chunk")
         orm.composite_index(queue, state, priority, created_at)
 
+    class Task(database.Entity):  # type: ignore[misc]
+        """What a worker can claim of a job. It waits for the job's tasks whose `step` is lower."""
+
+        _table_ = "tasks"
+        id = key()
+        job = orm.Required(Job, column="job_id", index="tasks_by_job")
+        kind = text()
+        queue = text()
+        state = text()
+        priority = orm.Required(int)
+        needs_mains = orm.Required(bool)
+        plan_version = orm.Optional(int)
+        step = orm.Required(int)
+        number = orm.Required(int)
+        attempt = orm.Required(int)
+        failures = orm.Required(int)
+        interruptions = orm.Required(int)
+        repeats = orm.Required(int)
+        not_before = orm.Optional(datetime)
+        node = maybe_text()
+        lease_until = orm.Optional(datetime)
+        paused_reason = maybe_text()
+        progress = orm.Required(float)
+        speed = orm.Optional(float)
+        media_s = orm.Required(float)
+        error_code = maybe_text()
+        error = maybe_text()
+        payload = maybe_text()
+        object_key = maybe_text()
+        result = maybe_text()
+        created_at = orm.Required(datetime)
+        orm.composite_index(queue, state, priority, created_at)
+
     class Chunk(database.Entity):  # type: ignore[misc]
-        """A span of the picture, or all of the sound, of a film that is encoded in pieces."""
+        """A chunk as the version before kept it (db/work/adopting.py); a contracting revision is to drop the table."""
 
         _table_ = "chunks"
         job = orm.Required(Job, column="job_id")
@@ -367,6 +406,7 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         Upload=Upload,
         UploadPart=UploadPart,
         Job=Job,
+        Task=Task,
         Chunk=Chunk,
         Rendition=Rendition,
         Subtitles=Subtitles,

@@ -7,8 +7,10 @@ from typing import Any
 
 from pony import orm
 
-from nebula.db import chunks, jobs, links
+from nebula.db import links
 from nebula.db.database import Tx, aware
+from nebula.db.work import jobs
+from nebula.db.work.rows import NEEDED, discard
 from nebula.domain.records import Content, File, Principal, Rendition
 from nebula.domain.states import FileState, Visibility
 
@@ -162,7 +164,7 @@ def purge(tx: Tx, file_id: str) -> None:
     if content.files.is_empty():
         jobs.cancel_all(tx, content)
         for job in list(content.jobs):
-            chunks.discard(tx, job.id)
+            discard(tx, job.id)
         doom(tx, content.object_key)
         for rendition in list(content.renditions):
             doom(tx, rendition.object_key)
@@ -205,7 +207,7 @@ def due_objects(tx: Tx, limit: int = 100) -> list[str]:
         " AND NOT EXISTS (SELECT 1 FROM contents WHERE contents.object_key = doomed.object_key)"
         " AND NOT EXISTS (SELECT 1 FROM renditions WHERE renditions.object_key = doomed.object_key)"
         " AND NOT EXISTS (SELECT 1 FROM subtitles WHERE subtitles.object_key = doomed.object_key)"
-        f" AND NOT EXISTS ({chunks.NEEDED} AND chunks.object_key = doomed.object_key)"
+        f" AND NOT EXISTS ({NEEDED} AND tasks.object_key = doomed.object_key)"
         f" ORDER BY delete_after LIMIT {int(limit)}",
         now=tx.now,
     )

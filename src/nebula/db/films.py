@@ -6,13 +6,16 @@ import json
 import uuid
 from typing import Any
 
-from nebula.db import chunks, files, jobs, leases
+from nebula.db import files
 from nebula.db.database import Tx
+from nebula.db.moves import move_jobs
+from nebula.db.work import adopting, jobs, rows, tasks
 from nebula.domain import rungs, subtitles
+from nebula.domain.kinds import KINDS
 from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
-from nebula.domain.records import Claim
-from nebula.domain.states import FileState, JobKind, JobStage, JobState, PlanAction, Queue
+from nebula.domain.states import FileState, JobState, PlanAction, Queue, TaskKind
+from nebula.domain.work import Claim, Failure, NewJob, NewRendition, NewTask
 
 NO_FILM = "no_film"
 
@@ -28,12 +31,12 @@ def record_probe(
     """End a probe: facts and plan are kept, and the job that makes the film is queued. Returns its queue.
 
     `in_chunks`: an encode is cut into chunks.
-    Raises Superseded, and changes nothing, where another attempt owns the job.
+    Raises Superseded, and changes nothing, if another attempt owns the task.
     """
     if plan.state is FileState.FAILED:
-        leases.fail(tx, claim.job_id, claim.attempt, code=NO_FILM, error=_sentence(plan), permanent=True)
+        tasks.fail(tx, claim, Failure(NO_FILM, _sentence(plan), is_permanent=True))
     else:
-        leases.finish(tx, claim.job_id, claim.attempt)
+        tasks.finish(tx, claim)
     _keep_plan(tx, claim.job_id, plan)
     content = tx.e.Content[claim.content.id]
     content.set(state=plan.state, web_ready=plan.web_ready)
@@ -51,7 +54,7 @@ def record_web_ready(tx: Tx, claim: Claim, facts: MediaFacts, plan: Plan) -> Non
 
     Raises Superseded, and changes nothing.
     """
-    leases.finish(tx, claim.job_id, claim.attempt)
+    tasks.finish(tx, claim)
     _keep_plan(tx, claim.job_id, plan)
     content = tx.e.Content[claim.content.id]
     content.set(state=FileState.READY, web_ready=True, facts=facts.to_json())
@@ -59,107 +62,94 @@ def record_web_ready(tx: Tx, claim: Claim, facts: MediaFacts, plan: Plan) -> Non
     tx.flush()
 
 
-def publish_rendition(
-    tx: Tx,
-    claim: Claim,
-    *,
-    rung: str,
-    object_key: str,
-    size_bytes: int,
-    sha256: str,
-    width: int,
-    height: int,
-    duration_s: float,
-    video_codec: str,
-    audio_codec: str | None,
-    warning: str | None,
-) -> None:
+def publish_rendition(tx: Tx, claim: Claim, made: NewRendition) -> None:
     """Publish a film: job done, rendition there, content ready, object spared, chunks doomed.
 
     Raises Superseded, changing nothing.
     """
-    leases.finish(tx, claim.job_id, claim.attempt, warning=warning)
+    tasks.finish(tx, claim, warning=made.warning)
     tx.e.Rendition(
         id=str(uuid.uuid4()),
         content=claim.content.id,
-        rung=rung,
-        object_key=object_key,
-        size_bytes=size_bytes,
-        sha256=sha256,
-        width=width,
-        height=height,
-        duration_s=duration_s,
-        video_codec=video_codec,
-        audio_codec=audio_codec,
+        rung=made.rung,
+        object_key=made.object_key,
+        size_bytes=made.size_bytes,
+        sha256=made.sha256,
+        width=made.width,
+        height=made.height,
+        duration_s=made.duration_s,
+        video_codec=made.video_codec,
+        audio_codec=made.audio_codec,
         created_at=tx.now,
     )
     tx.e.Content[claim.content.id].state = FileState.READY
     tx.flush()
-    files.spare(tx, object_key)
-    chunks.discard(tx, claim.job_id)
+    files.spare(tx, made.object_key)
 
 
 def plan_anew(tx: Tx, claim: Claim, plan: Plan, *, in_chunks: bool = False) -> None:
-    """Give a job that waits with an older version's plan this version's. Where no film is needed, it ends."""
+    """Give a job that waits with an older version's plan this version's plan. If no film is needed, the job ends."""
+    if not _is_queued(tx, claim.job_id):
+        return
+    _keep_plan(tx, claim.job_id, plan)
+    tx.execute("UPDATE jobs SET rung = $rung WHERE id = $id", rung=plan.rung, id=claim.job_id)
+    if plan.makes_film:
+        _begin_anew(tx, claim, _first_task(plan, claim.content.duration_s, in_chunks))
+        return
     has_failed = plan.state is FileState.FAILED
-    queue, stage = _begins(plan, in_chunks)
-    state = JobState.QUEUED if plan.makes_film else JobState.FAILED if has_failed else JobState.DONE
-    waiting = tx.execute(
-        "UPDATE jobs SET state = $state, queue = $queue, stage = $stage, rung = $rung, error_code = $code,"
-        " error = $error"
-        " WHERE id = $id AND attempt = $attempt AND state = 'queued' RETURNING id, attempt",
-        id=claim.job_id,
-        attempt=claim.attempt,
-        state=state.value,
-        queue=queue.value,
-        stage=stage.value,
-        rung=plan.rung,
-        code=NO_FILM if has_failed else None,
-        error=_sentence(plan) if has_failed else None,
-    )
-    if waiting:
-        chunks.end(tx, claim.job_id)  # what is done of them and still fits is found again
-        _keep_plan(tx, claim.job_id, plan)
-        if not plan.makes_film:
-            if plan.rung is None:  # else it is only this rung that the film no longer has
-                tx.e.Content[claim.content.id].set(state=plan.state, web_ready=plan.web_ready)
-            tx.execute("UPDATE jobs SET finished_at = $now WHERE id = $id", id=claim.job_id, now=tx.now)
+    changes = "error_code = $code, error = $error, finished_at = $now"
+    code, error = (NO_FILM, _sentence(plan)) if has_failed else (None, None)
+    target = JobState.FAILED if has_failed else JobState.DONE
+    move_jobs(tx, target, "id = $id", changes, id=claim.job_id, code=code, error=error, now=tx.now)
+    rows.cancel(tx, claim.job_id)
+    if plan.rung is None:  # else it is only this rung that the film no longer has
+        tx.e.Content[claim.content.id].set(state=plan.state, web_ready=plan.web_ready)
 
 
-def _begins(plan: Plan, in_chunks: bool) -> tuple[Queue, JobStage]:
-    """Return where a plan's work begins: a film in chunks is laid out first, which takes seconds."""
+def _is_queued(tx: Tx, job_id: str) -> bool:
+    sql = f"UPDATE jobs SET attempt = attempt WHERE id = $id AND state = '{JobState.QUEUED}' RETURNING id, attempt"
+    return bool(tx.execute(sql, id=job_id))
+
+
+def _begin_anew(tx: Tx, claim: Claim, task: NewTask) -> None:
+    """Queue a job's first task with its new plan; chunks that are done and still fit are found again."""
+    rows.cancel(tx, claim.job_id)
+    if claim.kind == task.kind == TaskKind.SPLIT:
+        tx.execute(
+            "UPDATE tasks SET plan_version = $version WHERE id = $id", version=task.plan_version, id=claim.task_id
+        )
+        jobs.start_over(tx, claim.job_id)
+    else:
+        rows.discard(tx, claim.job_id)
+        rows.add(tx, claim.job_id, task)
+        rows.show(tx, claim.job_id)
+
+
+def _first_task(plan: Plan, duration_s: float | None, in_chunks: bool) -> NewTask:
+    """Return where a plan's work begins: a film in chunks is split first, which takes seconds."""
     if in_chunks and plan.encodes_video:
-        return Queue.QUICK, JobStage.SPLIT
-    return queue_of(plan.action), JobStage.WHOLE
+        return NewTask(TaskKind.SPLIT, plan_version=plan.version)
+    return NewTask(
+        TaskKind.MAKE_WHOLE, queue=queue_of(plan.action), media_s=duration_s or 0.0, plan_version=plan.version
+    )
 
 
 def _queue_films(tx: Tx, content: Any, plan: Plan, in_chunks: bool) -> Queue | None:
     """Queue the film's job, and those of its lower rungs; return the queue of the first."""
+    plans = [(plan, 0)] if plan.makes_film else []
+    # A chunk's priority is one behind its film's.
+    plans += [(lower, jobs.LOWER_RANK + 2 * place) for place, lower in enumerate(rungs.lower(plan))]
     queues = []
-    if plan.makes_film:
-        queue, stage = _begins(plan, in_chunks)
-        row = jobs.add(tx, content, JobKind.RENDITION, queue, stage=stage, rung=plan.rung)
-        _keep_plan(tx, row.id, plan)
-        queues.append(queue)
-    queues += [_queue_lower(tx, content, one, place, in_chunks) for place, one in enumerate(rungs.lower(plan))]
+    for place, (each, rank) in enumerate(plans, start=0 if plan.makes_film else 1):
+        task = _first_task(each, content.duration_s, in_chunks)
+        jobs.add(tx, content, NewJob(task, plan=each, rank=rank, place=place))
+        queues.append(task.queue or KINDS[task.kind].queue)
     return queues[0] if queues else None
 
 
-def _queue_lower(tx: Tx, content: Any, plan: Plan, place: int, in_chunks: bool) -> Queue:
-    queue, stage = _begins(plan, in_chunks)
-    row = jobs.add(
-        tx, content, JobKind.RENDITION, queue, stage=stage, rung=plan.rung, priority=jobs.LOWER_PRIORITY + place
-    )
-    row.created_at = tx.after((place + 1) / 1000)  # lists show it after the first
-    _keep_plan(tx, row.id, plan)
-    return queue
-
-
 def _queue_subtitles(tx: Tx, content: Any, facts: MediaFacts) -> None:
-    row = jobs.add(tx, content, JobKind.SUBTITLES, Queue.QUICK)
-    row.created_at = tx.after((len(rungs.LOWER_RUNGS) + 1) / 1000)  # lists show it after the film
-    row.plan_reasons = json.dumps(subtitles.decide(facts).reasons)
-    tx.flush()
+    task = NewTask(TaskKind.SUBTITLES, media_s=content.duration_s or 0.0)
+    jobs.add(tx, content, NewJob(task, reasons=subtitles.decide(facts).reasons, place=len(rungs.LOWER_RUNGS) + 1))
 
 
 def _keep_plan(tx: Tx, job_id: str, plan: Plan) -> None:
@@ -167,7 +157,7 @@ def _keep_plan(tx: Tx, job_id: str, plan: Plan) -> None:
         "UPDATE jobs SET plan = $plan, plan_version = $version, plan_reasons = $reasons WHERE id = $id",
         id=job_id,
         plan=plan.action.value,
-        version=plan.version,
+        version=adopting.NO_VERSION,
         reasons=json.dumps(plan.reasons),
     )
 

@@ -16,7 +16,7 @@ _FOUND = "UPDATE (state, web_ready, facts, width, height, duration_s)"
 MAY: dict[str, tuple[str, ...]] = {
     "alembic_version": ("SELECT",),
     "jobs": ("SELECT", "UPDATE"),
-    "chunks": ("SELECT", "UPDATE", "DELETE"),
+    "tasks": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "contents": ("SELECT", _FOUND),
     "renditions": ("INSERT",),
     "doomed_objects": ("SELECT", "INSERT", "UPDATE", "DELETE"),

@@ -8,11 +8,13 @@ from typing import Any
 
 from pony import orm
 
-from nebula.db import files, jobs, subtitles
+from nebula.db import files, subtitles
 from nebula.db.database import Tx, naive
+from nebula.db.work import jobs
+from nebula.db.work.rows import LIVE
 from nebula.domain.listing import FileDetails, FileQuery, JobQuery, Position
 from nebula.domain.records import File, Job, Principal
-from nebula.domain.states import LIVE_JOB_STATES, Visibility
+from nebula.domain.states import Visibility
 
 VISIBLE = "(f.visibility = 'household' OR f.account_id = $account)"
 
@@ -49,8 +51,7 @@ def job_page(tx: Tx, principal: Principal, query: JobQuery) -> list[Job]:
         conditions.append("j.state = $state")
         values["state"] = str(query.state)
     if query.live:
-        states = ", ".join(f"'{state}'" for state in sorted(LIVE_JOB_STATES))
-        conditions.append(f"j.state IN ({states})")
+        conditions.append(f"j.{LIVE}")
     sql = "SELECT j.id, j.created_at FROM jobs AS j WHERE "
     rows = _page(tx, sql, "j", conditions, values, query.after, query.limit)
     ids = [row[0] for row in rows]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nebula.db import chunks
 from nebula.db.database import Tx
+from nebula.db.work import rows
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def named(tx: Tx) -> NamedObjects:
         needed=_keys(tx, "contents")
         | _keys(tx, "renditions")
         | _keys(tx, "subtitles")
-        | frozenset(key for key, _ in tx.select(chunks.NEEDED)),
+        | frozenset(key for key, _ in tx.select(rows.NEEDED)),
         expected=_keys(tx, "uploads") | _keys(tx, "doomed_objects"),
     )
 

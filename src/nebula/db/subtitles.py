@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nebula.db import files, leases
+from nebula.db import files
 from nebula.db.database import Tx, aware
+from nebula.db.work import tasks
 from nebula.domain.media import SubtitleStream
-from nebula.domain.records import Claim, Subtitles
+from nebula.domain.records import Subtitles
+from nebula.domain.work import Claim
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def find(tx: Tx, content_id: str, subtitles_id: str) -> Subtitles | None:
 
 def publish(tx: Tx, claim: Claim, made: Sequence[NewSubtitles], *, warning: str | None) -> None:
     """Publish what a job made: job done, rows there, objects spared. Raises Superseded, changing nothing."""
-    leases.finish(tx, claim.job_id, claim.attempt, warning=warning)
+    tasks.finish(tx, claim, warning=warning)
     for one in made:
         stream = one.stream
         tx.e.Subtitles(

@@ -6,10 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from nebula.domain.states import (
-    ChunkKind,
     FileState,
-    JobKind,
-    JobStage,
     JobState,
     OperationKind,
     OperationState,
@@ -168,7 +165,7 @@ class Job:
     account_id: str
     account_name: str
     file_id: str | None  # the oldest file of its content that the asking account may see
-    kind: JobKind
+    kind: str  # domain/kinds.py lists them
     queue: Queue
     state: JobState
     attempt: int
@@ -178,7 +175,6 @@ class Job:
     eta_s: float | None
     node: str | None
     plan: PlanAction | None
-    plan_version: int | None
     plan_reasons: tuple[str, ...]
     rung: str | None
     command: str | None
@@ -203,81 +199,6 @@ class Job:
         It leaves out all that may quote the film or its name: ffmpeg's command and words, and the plan's reasons.
         """
         return replace(self, file_id=None, plan_reasons=(), command=None, log=None, error=None, warning=None)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A job as the worker that holds it sees it; `attempt` guards every change that it makes."""
-
-    job_id: str
-    attempt: int
-    kind: JobKind
-    plan: PlanAction | None
-    rung: str | None
-    content: Content
-    facts: str | None  # MediaFacts as JSON, once probed
-    name: str  # of the content's oldest file, for a probe; else empty
-    media_type: str
-    stage: JobStage = JobStage.WHOLE
-    restarts: int = 0  # more than none: hardware failed at it before
-
-    @property
-    def shown(self) -> str:
-        """Name it in the journal."""
-        return f"job={self.job_id} attempt={self.attempt}"
-
-
-@dataclass(frozen=True)
-class ChunkClaim:
-    """A chunk as the worker that holds it sees it; `attempt` is the chunk's and guards every change that it makes."""
-
-    job: Claim  # as its row was: nobody holds it while its chunks are made
-    number: int
-    attempt: int
-    kind: ChunkKind
-    plan: str  # what is to be made, as JSON
-    frames: int
-    duration_s: float
-    encoder: str | None  # that the rendition is bound to; None: it is the sound of one that is bound to none yet
-
-    @property
-    def job_id(self) -> str:
-        return self.job.job_id
-
-    @property
-    def content(self) -> Content:
-        return self.job.content
-
-    @property
-    def shown(self) -> str:
-        """Name it in the journal."""
-        return f"job={self.job_id} chunk={self.number} attempt={self.attempt}"
-
-
-@dataclass(frozen=True)
-class PlannedChunk:
-    """A chunk that is to be made."""
-
-    number: int
-    kind: ChunkKind
-    plan: str  # as JSON
-    frames: int
-    duration_s: float
-
-
-@dataclass(frozen=True)
-class StoredChunk:
-    """A chunk that is verified and stored."""
-
-    number: int
-    kind: ChunkKind
-    plan: str  # as JSON
-    object_key: str
-    size_bytes: int
-    start_s: float | None  # on its own clock, where its first picture is
-    warning: str | None
-    key: str | None  # names what is in it: source, span, arguments and build
-    build: str | None  # what made it
 
 
 @dataclass(frozen=True)

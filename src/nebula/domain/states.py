@@ -1,4 +1,4 @@
-"""The states of files, uploads and jobs, and the moves between them."""
+"""The states of files, uploads, jobs and tasks, and the moves between them, which db/moves.py enforces."""
 
 from __future__ import annotations
 
@@ -50,29 +50,28 @@ class JobKind(StrEnum):
     SUBTITLES = "subtitles"  # WebVTT of every text stream; a file's state does not wait for it
 
 
-class JobStage(StrEnum):
-    """What the next claim of a job does. A film that is encoded in chunks goes through three."""
+class TaskState(StrEnum):
+    """How far a task is: a piece of a job that one worker does in one go."""
 
-    WHOLE = "whole"  # everything, in one claim
-    SPLIT = "split"  # list the source's packets and lay out the chunks
-    CHUNKS = "chunks"  # nothing: the chunks are claimed, each for itself
-    JOIN = "join"  # put the chunks together, verify and publish
-
-
-class ChunkState(StrEnum):
-    """How far a chunk is."""
-
+    WAITING = "waiting"  # for the tasks of its job that come before it
     QUEUED = "queued"  # waits for a worker
     RUNNING = "running"  # a worker holds its lease
-    DONE = "done"  # it is verified and stored
+    PAUSED = "paused"  # a worker holds its lease and waits (power)
+    DONE = "done"
     FAILED = "failed"  # it gave up, and its job with it
+    CANCELLED = "cancelled"  # its job ended without it
 
 
-class ChunkKind(StrEnum):
-    """What a chunk holds."""
+class TaskKind(StrEnum):
+    """The kinds of tasks that the code names; all that there are stand in domain/kinds.py."""
 
-    VIDEO = "video"  # a span of the picture
-    AUDIO = "audio"  # all of the sound
+    PROBE = "probe"
+    MAKE_WHOLE = "make_whole"  # a film in one piece
+    SPLIT = "split"  # lists the source's packets and lays out the chunks
+    VIDEO_CHUNK = "video_chunk"  # a span of the picture
+    AUDIO_CHUNK = "audio_chunk"  # all of the sound
+    JOIN = "join"  # puts the chunks together, verifies and publishes
+    SUBTITLES = "subtitles"
 
 
 class Queue(StrEnum):
@@ -126,7 +125,8 @@ class Role(StrEnum):
 
 
 JOB_MOVES: dict[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.PAUSED, JobState.CANCELLED, JobState.FAILED}),
+    # QUEUED to DONE or FAILED: a newer version plans it anew, and finds that nothing is, or can be, made.
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.PAUSED, JobState.DONE, JobState.CANCELLED, JobState.FAILED}),
     # RUNNING to RUNNING is a take-over after a lease ran out; to QUEUED is a lease given back.
     JobState.RUNNING: frozenset(
         {JobState.RUNNING, JobState.QUEUED, JobState.PAUSED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}
@@ -141,13 +141,33 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.CANCELLED: frozenset({JobState.QUEUED}),
 }
 
+TASK_MOVES: dict[TaskState, frozenset[TaskState]] = {
+    TaskState.WAITING: frozenset({TaskState.QUEUED, TaskState.CANCELLED}),
+    TaskState.QUEUED: frozenset({TaskState.RUNNING, TaskState.FAILED, TaskState.CANCELLED}),
+    # to QUEUED: it failed or was given back, and is tried again; to WAITING: what it needs has to be made again.
+    TaskState.RUNNING: frozenset(
+        {TaskState.PAUSED, TaskState.QUEUED, TaskState.WAITING, TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED}
+    ),
+    TaskState.PAUSED: frozenset(
+        {TaskState.RUNNING, TaskState.QUEUED, TaskState.WAITING, TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED}
+    ),
+    # DONE to QUEUED: what it made is lost or of no use; FAILED and CANCELLED to QUEUED: its job is retried.
+    TaskState.DONE: frozenset({TaskState.QUEUED}),
+    TaskState.FAILED: frozenset({TaskState.QUEUED}),
+    TaskState.CANCELLED: frozenset({TaskState.QUEUED}),
+}
+
 UPLOAD_MOVES: dict[UploadState, frozenset[UploadState]] = {
-    UploadState.RECEIVING: frozenset({UploadState.COMPLETING, UploadState.FAILED}),
-    # back to RECEIVING: the store lost the multipart, the upload starts again at offset 0.
+    # to RECEIVING: the store lost parts, or the whole multipart: the upload goes back to what is still there.
+    UploadState.RECEIVING: frozenset({UploadState.RECEIVING, UploadState.COMPLETING, UploadState.FAILED}),
     UploadState.COMPLETING: frozenset({UploadState.VERIFYING, UploadState.RECEIVING, UploadState.FAILED}),
     UploadState.VERIFYING: frozenset({UploadState.DONE, UploadState.FAILED}),
     UploadState.DONE: frozenset(),
     UploadState.FAILED: frozenset(),
 }
 
+FILM_JOBS = frozenset({JobKind.PROBE, JobKind.RENDITION})  # a file's state depends on these
 LIVE_JOB_STATES = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.PAUSED})
+ACTIVE_TASK_STATES = frozenset({TaskState.RUNNING, TaskState.PAUSED})  # a worker holds the lease
+FINISHING_UPLOAD_STATES = frozenset({UploadState.COMPLETING, UploadState.VERIFYING})
+ENDED_UPLOAD_STATES = frozenset({UploadState.DONE, UploadState.FAILED})

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 from nebula.auth.passwords import Passwords
 from nebula.auth.tokens import AccessTokens, RefreshSecret, new_jti, refresh_digest
-from nebula.db import accounts, jobs, sessions
+from nebula.db import accounts, sessions
 from nebula.db.database import Database, Tx
 from nebula.db.sessions import Device, NewTokens
+from nebula.db.work import jobs
 from nebula.domain import credentials
 from nebula.domain.records import Account, Principal, Session
 from nebula.domain.states import Role

@@ -1,4 +1,4 @@
-"""One attempt at a job or a chunk: keeps its lease, tells it to stop, and cleans up its scratch directory.
+"""One attempt at a task: keeps its lease, tells it to stop, and cleans up its scratch directory.
 
 A thread looks after the row once a second: it renews the lease, writes the progress, and sets `stop` when the attempt
 was superseded or cancelled, when the worker is told to end or its power to hand back, or when the disk's reserve is
@@ -13,15 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import TypeVar
 
-from nebula.db import chunk_leases, leases
-from nebula.db.database import Database, Tx
+from nebula.db.database import Database
+from nebula.db.work import tasks
 from nebula.domain.limits import HEARTBEAT_S, LEASE_S
-from nebula.domain.records import ChunkClaim, Claim
+from nebula.domain.work import Claim
 from nebula.errors import HandedBack, NebulaError, NoRoom, Stopped, StoreUnavailable, Superseded
 from nebula.media.control import Control
 from nebula.media.progress import Progress
@@ -31,7 +30,6 @@ from nebula.services.throttling import Pace
 from nebula.services.turns import Turn
 
 T = TypeVar("T")
-AnyClaim = TypeVar("AnyClaim", Claim, ChunkClaim)
 
 log = logging.getLogger(__name__)
 
@@ -40,52 +38,13 @@ INSIST_S = 900.0
 INSIST_PAUSE_S = 2.0
 
 
-@dataclass(frozen=True)
-class Lease:
-    """How the row of a claim is kept, looked at and shown as paused; each says whether the claim still holds."""
-
-    renew: Callable[[Tx, Progress | None], bool]
-    is_held: Callable[[Tx], bool]
-    pause: Callable[[Tx, str | None], bool]
-
-
-def job_lease(claim: Claim) -> Lease:
-    """Return the lease of a whole job, or of one of its stages."""
-
-    def renew(tx: Tx, progress: Progress | None) -> bool:
-        how_far = (None, None, None) if progress is None else (progress.fraction, progress.speed, progress.eta_s)
-        return leases.heartbeat(tx, claim.job_id, claim.attempt, *how_far)
-
-    return Lease(
-        renew,
-        lambda tx: leases.is_held(tx, claim.job_id, claim.attempt),
-        lambda tx, reason: leases.pause(tx, claim.job_id, claim.attempt, reason),
-    )
-
-
-def chunk_lease(claim: ChunkClaim) -> Lease:
-    """Return the lease of a chunk."""
-
-    def renew(tx: Tx, progress: Progress | None) -> bool:
-        if progress is None:
-            return chunk_leases.heartbeat(tx, claim)
-        return chunk_leases.heartbeat(tx, claim, round(progress.fraction * claim.frames), progress.speed)
-
-    return Lease(
-        renew,
-        lambda tx: chunk_leases.is_held(tx, claim),
-        lambda tx, reason: chunk_leases.pause(tx, claim, reason),
-    )
-
-
-class Attempt(Generic[AnyClaim]):
+class Attempt:
     """A claim while it is worked on. Use as a context manager, in the thread that does the work."""
 
     def __init__(
         self,
         database: Database,
-        claim: AnyClaim,
-        lease: Lease,
+        claim: Claim,
         *,
         folder: Path,
         worker_stop: threading.Event,
@@ -93,7 +52,7 @@ class Attempt(Generic[AnyClaim]):
         pace: Pace | None = None,
         turn: Turn | None = None,
     ) -> None:
-        self.claim: AnyClaim = claim
+        self.claim = claim
         self.pace = pace or Pace()  # what its encoder may do, at every moment
         self.turn = turn or Turn()  # at the encoder; without one it has an encoder for itself
         self.was_paused = False
@@ -101,7 +60,6 @@ class Attempt(Generic[AnyClaim]):
         self.stop = threading.Event()
         self.reason: NebulaError | None = None  # why `stop` was set
         self._database = database
-        self._lease = lease
         self._worker_stop = worker_stop
         self.check_room = check_room  # raises NoRoom while only the reserve is left
         self.began_at = time.monotonic()
@@ -114,7 +72,7 @@ class Attempt(Generic[AnyClaim]):
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"lease-{claim.job_id}", daemon=True)
 
-    def __enter__(self) -> Attempt[AnyClaim]:
+    def __enter__(self) -> Attempt:
         self.pace.enter()
         self._thread.start()
         return self
@@ -222,16 +180,17 @@ class Attempt(Generic[AnyClaim]):
         self.was_paused = self.was_paused or reason is not None
         if reason == self._paused_reason:
             return
-        if not self._database.write(lambda tx: self._lease.pause(tx, reason)):
+        if not self._database.write(lambda tx: tasks.pause(tx, self.claim, reason)):
             raise Superseded("The job was cancelled, or another attempt owns it.")
         self._paused_reason = reason
 
     def _renew(self, progress: Progress | None) -> None:
-        if not self._database.write(lambda tx: self._lease.renew(tx, progress)):
+        how_far = (None, None) if progress is None else (progress.fraction, progress.speed)
+        if not self._database.write(lambda tx: tasks.heartbeat(tx, self.claim, *how_far)):
             raise Superseded("The job was cancelled, or another attempt owns it.")
 
     def _look(self) -> None:
-        if not self._database.read(self._lease.is_held):
+        if not self._database.read(lambda tx: tasks.is_held(tx, self.claim)):
             raise Superseded("The job was cancelled, or another attempt owns it.")
 
     def _end(self, reason: NebulaError) -> None:

@@ -16,17 +16,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from nebula.db import chunk_layout, chunk_leases, chunks
-from nebula.db.chunk_leases import Outcome
-from nebula.db.database import Database, Tx
+from nebula.db.database import Database
+from nebula.db.work import chunks, tasks
+from nebula.db.work.chunks import Outcome
 from nebula.domain import chunks as layout
 from nebula.domain import object_keys
 from nebula.domain.chunks import Chunk
 from nebula.domain.encoders import SOFTWARE, suited
 from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan, damage
-from nebula.domain.records import ChunkClaim, Claim, PlannedChunk, StoredChunk
-from nebula.domain.states import ChunkKind, Queue
+from nebula.domain.states import Queue, TaskKind
+from nebula.domain.work import Claim, MadeChunk, NewTask, StoredChunk
 from nebula.errors import HardwareFailed, Incomplete, MediaError, ObjectChanged, ObjectNotFound
 from nebula.media import checks, chunking, pieces, verify
 from nebula.media.control import Control
@@ -46,19 +46,6 @@ log = logging.getLogger(__name__)
 
 SOUND_ENCODER = "aac"
 SOUND = 0  # the number of the chunk that is all of the sound; the picture's come after it
-
-
-@dataclass(frozen=True)
-class _Made:
-    """A chunk on the local disk, verified; `key` names what is in it, `build` what made it."""
-
-    encoder: str
-    key: str
-    build: str
-    size_bytes: int
-    fingerprint: str = ""
-    start_s: float | None = None
-    warning: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,27 +95,26 @@ class ChunkedFilms:
         """Say whether a source is long enough to be cut."""
         return facts is not None and facts.listed_s >= 2 * self._chunk_s
 
-    def split(self, attempt: Attempt[Claim]) -> None:
+    def split(self, attempt: Attempt) -> None:
         """List the source's packets and lay the chunks out; what an earlier run of the job made is taken."""
         claim = attempt.claim
         facts, plan = _known(claim)
         source = self._sources.find(attempt)
         spans = self._spans(attempt, source, facts, plan)
         if len(spans) < 2:
-            attempt.insist(lambda: self._database.write(lambda tx: chunk_layout.in_one_piece(tx, claim)))
             log.info("not cut %s", claim.shown)
-            self._messages.wake(Queue.ENCODE)
+            self._in_one_piece(attempt)
             return
         wanted = self._wanted(attempt, source, facts, plan, spans)
         fitting = self._fitting(claim, facts, plan, wanted)
         encoder = SOFTWARE if suited(facts, plan) == (SOFTWARE,) else None
-        is_left = attempt.insist(
-            lambda: self._database.write(lambda tx: chunk_layout.lay_out(tx, claim, wanted, fitting, encoder))
+        queue = attempt.insist(
+            lambda: self._database.write(lambda tx: chunks.lay_out(tx, claim, wanted, fitting, encoder))
         )
         log.info("cut %s chunks=%s", claim.shown, len(wanted))
-        self._messages.wake(Queue.ENCODE if is_left else Queue.QUICK)
+        self._messages.wake(queue or Queue.ENCODE)
 
-    def make(self, attempt: Attempt[ChunkClaim]) -> None:
+    def make(self, attempt: Attempt) -> None:
         """Make a chunk, verify it and store it."""
         claim = attempt.claim
         target = attempt.folder / "chunk.mp4"
@@ -140,32 +126,31 @@ class ChunkedFilms:
         except MediaError as error:
             # Nothing of this part can be played; of the film as a whole there may be enough.
             log.warning("again in one piece %s error=%r", claim.shown, error.message)
-            attempt.insist(lambda: self._database.write(lambda tx: chunk_leases.abandon(tx, claim)))
-            self._messages.wake(Queue.ENCODE)
+            self._in_one_piece(attempt)
             return
         except HardwareFailed as error:
             log.warning("again in software %s error=%r", claim.shown, error.message)
             self._encoders.distrust(error.message)
             failed = str(error.message)
-            attempt.insist(lambda: self._database.write(lambda tx: chunk_leases.fail_hardware(tx, claim, error=failed)))
+            attempt.insist(lambda: self._database.write(lambda tx: chunks.fail_hardware(tx, claim, failed)))
             self._messages.wake(Queue.ENCODE)
             return
         key = object_keys.chunk(claim.job_id, claim.number, claim.attempt)
-        outcome = self._keeping.keep(attempt, key, target, lambda tx: _finish(tx, claim, key, made))
+        outcome = self._keeping.keep(attempt, key, target, lambda tx: chunks.finish(tx, claim, key, made))
         log.info("chunk %s %s size_bytes=%s", outcome, claim.shown, made.size_bytes)
         if outcome is Outcome.LAST:
             self._messages.wake(Queue.QUICK)
 
-    def join(self, attempt: Attempt[Claim]) -> None:
+    def join(self, attempt: Attempt) -> None:
         """Join the stored chunks, verify the film and publish it."""
         claim = attempt.claim
         facts, plan = _known(claim)
         stored = self._database.read(lambda tx: chunks.stored(tx, claim.job_id))
-        size_bytes = sum(chunk.size_bytes for chunk in stored)
+        size_bytes = sum(chunk.made.size_bytes for chunk in stored)
         self._room.check(local_bytes=2 * size_bytes, object_bytes=size_bytes)
         lost = self._fetch(attempt, stored)
         if lost:
-            attempt.insist(lambda: self._database.write(lambda tx: chunk_layout.send_back(tx, claim, lost)))
+            attempt.insist(lambda: self._database.write(lambda tx: chunks.send_back(tx, claim, lost)))
             log.warning("lost chunks %s numbers=%s", claim.shown, lost)
             self._messages.wake(Queue.ENCODE)
             return
@@ -173,12 +158,15 @@ class ChunkedFilms:
             self._publish(attempt, facts, plan, stored)
         except Incomplete as error:
             log.warning("again in one piece %s error=%r", claim.shown, error.message)
-            attempt.insist(lambda: self._database.write(lambda tx: chunk_layout.in_one_piece(tx, claim)))
-            self._messages.wake(Queue.ENCODE)
+            self._in_one_piece(attempt)
+
+    def _in_one_piece(self, attempt: Attempt) -> None:
+        attempt.insist(lambda: self._database.write(lambda tx: chunks.in_one_piece(tx, attempt.claim)))
+        self._messages.wake(Queue.ENCODE)
 
     # Split
 
-    def _spans(self, attempt: Attempt[Claim], source: str, facts: MediaFacts, plan: Plan) -> tuple[Chunk, ...]:
+    def _spans(self, attempt: Attempt, source: str, facts: MediaFacts, plan: Plan) -> tuple[Chunk, ...]:
         """Return the spans of the picture; none where its packets are twice not those that the probe listed."""
         least_s = layout.least_s(facts.listed_s, self._chunk_s)
         for _ in range(2):
@@ -191,54 +179,54 @@ class ChunkedFilms:
         return ()
 
     def _wanted(
-        self, attempt: Attempt[Claim], source: str, facts: MediaFacts, plan: Plan, spans: tuple[Chunk, ...]
-    ) -> list[PlannedChunk]:
+        self, attempt: Attempt, source: str, facts: MediaFacts, plan: Plan, spans: tuple[Chunk, ...]
+    ) -> list[NewTask]:
         # A disk gives it again for little, whatever ffmpeg reads of it.
         from_copy = is_url(source) and not pieces.reads_in_pieces(source, facts, control=attempt.control())
         wanted = [
-            PlannedChunk(
-                number=SOUND + 1 + span.number,
-                kind=ChunkKind.VIDEO,
-                plan=_Work(span, from_copy).to_json(),
-                frames=span.frames,
-                duration_s=span.duration_s,
+            NewTask(
+                TaskKind.VIDEO_CHUNK,
+                chunks.CHUNKS,
+                SOUND + 1 + span.number,
+                payload=_Work(span, from_copy).to_json(),
+                media_s=span.duration_s,
             )
             for span in spans
         ]
         if plan.audio:
-            # Its weight is nothing beside the picture's: it counts no frames.
+            # Its weight is nothing beside the picture's.
             sound = _Work(None, from_copy).to_json()
-            wanted.insert(0, PlannedChunk(SOUND, ChunkKind.AUDIO, sound, 0, facts.listed_s))
-        return wanted
+            wanted.insert(0, NewTask(TaskKind.AUDIO_CHUNK, chunks.CHUNKS, SOUND, payload=sound))
+        return [replace(task, plan_version=attempt.claim.plan_version) for task in wanted]
 
-    def _fitting(self, claim: Claim, facts: MediaFacts, plan: Plan, wanted: list[PlannedChunk]) -> set[str]:
+    def _fitting(self, claim: Claim, facts: MediaFacts, plan: Plan, wanted: list[NewTask]) -> set[str]:
         """Return which chunks of an earlier run are what would be made now, and are in the store still.
 
         Whichever node made one: its key is reckoned again with its own build.
         """
-        spans = {chunk.number: _Work.from_json(chunk.plan).span for chunk in wanted}
+        spans = {task.number: _Work.from_json(task.payload or "").span for task in wanted}
 
         def fits(chunk: StoredChunk) -> bool:
-            if chunk.number not in spans or chunk.build is None:
+            if chunk.number not in spans:
                 return False
-            key = chunking.key(claim.content.sha256, facts, plan, spans[chunk.number], chunk.build)
-            return chunk.key == key and self._has(chunk)
+            key = chunking.key(claim.content.sha256, facts, plan, spans[chunk.number], chunk.made.build)
+            return chunk.made.key == key and self._has(chunk)
 
         stored = self._database.read(lambda tx: chunks.stored(tx, claim.job_id))
         return {chunk.object_key for chunk in stored if fits(chunk)}
 
     def _has(self, chunk: StoredChunk) -> bool:
         try:
-            return self._storage.stat(chunk.object_key).size_bytes == chunk.size_bytes
+            return self._storage.stat(chunk.object_key).size_bytes == chunk.made.size_bytes
         except ObjectNotFound:
             return False
 
     # Make
 
-    def _make(self, attempt: Attempt[ChunkClaim], target: Path) -> _Made:
+    def _make(self, attempt: Attempt, target: Path) -> MadeChunk:
         """Make the chunk; if it is not all of its span, once more from a local file, and then as far as it goes."""
         claim = attempt.claim
-        work = _Work.from_json(claim.plan)
+        work = _Work.from_json(claim.payload or "")
         make = self._make_sound if work.span is None else partial(self._make_picture, work.span)
         source = self._sources.find(attempt)
         if work.from_copy:
@@ -258,8 +246,8 @@ class ChunkedFilms:
         copy = self._sources.kept(attempt, claim.content)
         return make(attempt, str(copy), target, accept_short=True)
 
-    def _make_sound(self, attempt: Attempt[ChunkClaim], source: str, target: Path, *, accept_short: bool) -> _Made:
-        facts, plan = _known(attempt.claim.job)
+    def _make_sound(self, attempt: Attempt, source: str, target: Path, *, accept_short: bool) -> MadeChunk:
+        facts, plan = _known(attempt.claim)
         control = attempt.control(on_command=partial(self._note, attempt))
         attempt.turn.pass_on()  # pictures may be encoded beside it: sound takes one core at most
         made = chunking.make_sound(source, facts, plan, target, control=control)
@@ -267,13 +255,13 @@ class ChunkedFilms:
         verified = verify.verify_sound(source, facts, plan, target, accept_short=accept_short, control=control)
         build = self._encoders.build(SOUND_ENCODER)
         key = chunking.key(attempt.claim.content.sha256, facts, plan, None, build)
-        return _Made(SOUND_ENCODER, key, build, verified.size_bytes, warning=verified.warning)
+        return MadeChunk(SOUND_ENCODER, key, build, verified.size_bytes, warning=verified.warning)
 
     def _make_picture(
-        self, span: Chunk, attempt: Attempt[ChunkClaim], source: str, target: Path, *, accept_short: bool
-    ) -> _Made:
+        self, span: Chunk, attempt: Attempt, source: str, target: Path, *, accept_short: bool
+    ) -> MadeChunk:
         claim = attempt.claim
-        facts, plan = _known(claim.job)
+        facts, plan = _known(claim)
         encoder = claim.encoder or SOFTWARE
         build = self._encoders.build(encoder)
         control = attempt.control(self._encoders.tools, partial(self._note, attempt))
@@ -287,34 +275,36 @@ class ChunkedFilms:
             plan, span, target, encoder=encoder, source=source, accept_short=accept_short, control=control
         )
         key = chunking.key(claim.content.sha256, facts, plan, span, build)
-        return _Made(encoder, key, build, verified.size_bytes, verified.fingerprint, verified.start_s, verified.warning)
+        return MadeChunk(
+            encoder, key, build, verified.size_bytes, verified.fingerprint, verified.start_s, verified.warning
+        )
 
-    def _note(self, attempt: Attempt[ChunkClaim], command: str, stderr: str | None = None) -> None:
+    def _note(self, attempt: Attempt, command: str, stderr: str | None = None) -> None:
         # A database that is away for a moment must not cost what was encoded.
         attempt.insist(
-            lambda: self._database.write(lambda tx: chunk_leases.note(tx, attempt.claim, command=command, log=stderr))
+            lambda: self._database.write(lambda tx: tasks.note(tx, attempt.claim, command=command, log=stderr))
         )
 
     # Join
 
-    def _fetch(self, attempt: Attempt[Claim], stored: list[StoredChunk]) -> list[int]:
+    def _fetch(self, attempt: Attempt, stored: list[StoredChunk]) -> list[int]:
         """Fetch every chunk into the attempt's directory; return the numbers of those that the store has lost."""
         lost = []
         for chunk in stored:
             try:
-                self._sources.fetch(attempt, chunk.object_key, chunk.size_bytes, _path(attempt, chunk))
+                self._sources.fetch(attempt, chunk.object_key, chunk.made.size_bytes, _path(attempt, chunk))
             except (ObjectNotFound, ObjectChanged):
                 lost.append(chunk.number)
         return lost
 
-    def _publish(self, attempt: Attempt[Claim], facts: MediaFacts, plan: Plan, stored: list[StoredChunk]) -> None:
+    def _publish(self, attempt: Attempt, facts: MediaFacts, plan: Plan, stored: list[StoredChunk]) -> None:
         target = attempt.folder / "film.mp4"
-        sound = next((_path(attempt, chunk) for chunk in stored if chunk.kind is ChunkKind.AUDIO), None)
-        pictures = [chunk for chunk in stored if chunk.kind is ChunkKind.VIDEO]
-        parts = [chunking.Part(_path(attempt, chunk), chunk.start_s or 0.0) for chunk in pictures]
+        sound = next((_path(attempt, chunk) for chunk in stored if chunk.kind == TaskKind.AUDIO_CHUNK), None)
+        pictures = [chunk for chunk in stored if chunk.kind == TaskKind.VIDEO_CHUNK]
+        parts = [chunking.Part(_path(attempt, chunk), chunk.made.start_s or 0.0) for chunk in pictures]
         control = Control(stop=attempt.stop, check_source=attempt.check_source, check_room=attempt.check_room)
         chunking.join(parts, sound, facts, plan, target, control=control)
-        warning = next((chunk.warning for chunk in stored if chunk.warning), None)
+        warning = next((chunk.made.warning for chunk in stored if chunk.made.warning), None)
         verified = verify.verify(
             self._sources.find(attempt),
             facts,
@@ -335,26 +325,13 @@ def _known(claim: Claim) -> tuple[MediaFacts, Plan]:
     return facts, plan
 
 
-def _share(claim: ChunkClaim) -> int:
+def _share(claim: Claim) -> int:
     """Return about how many bytes the chunk takes: its share of the source, which is a fair guess for a film's size."""
-    facts, _ = _known(claim.job)
-    return int(claim.content.size_bytes * min(1.0, claim.duration_s / facts.listed_s)) if facts.listed_s else 0
+    facts, _ = _known(claim)
+    span = _Work.from_json(claim.payload or "").span
+    part = 1.0 if span is None else min(1.0, span.duration_s / facts.listed_s) if facts.listed_s else 0.0
+    return int(claim.content.size_bytes * part)
 
 
-def _path(attempt: Attempt[Claim], chunk: StoredChunk) -> Path:
+def _path(attempt: Attempt, chunk: StoredChunk) -> Path:
     return attempt.folder / "chunks" / f"{chunk.number}.mp4"
-
-
-def _finish(tx: Tx, claim: ChunkClaim, key: str, made: _Made) -> Outcome:
-    return chunk_leases.finish(
-        tx,
-        claim,
-        object_key=key,
-        key=made.key,
-        build=made.build,
-        size_bytes=made.size_bytes,
-        start_s=made.start_s,
-        encoder=made.encoder,
-        fingerprint=made.fingerprint,
-        warning=made.warning,
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from nebula.errors import FfmpegFailed, HardwareFailed
 from nebula.services.attempt import Attempt
@@ -16,9 +16,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-def try_twice(
-    attempt: Attempt[Any], sources: Sources, source: str, copy: Callable[[], Path], make: Callable[[str], T]
-) -> T:
+def try_twice(attempt: Attempt, sources: Sources, source: str, copy: Callable[[], Path], make: Callable[[str], T]) -> T:
     """Make something of the source; if that fails, once more of a local file, for the read may have been cut.
 
     Raises HardwareFailed if that fails as well: software is to make it. Whatever else explains a failure (the source or
@@ -36,7 +34,7 @@ def try_twice(
         raise HardwareFailed(error.message, log=str(error.details.get("log") or "")) from error
 
 
-def _look_for_other_causes(attempt: Attempt[Any], sources: Sources, error: FfmpegFailed) -> None:
+def _look_for_other_causes(attempt: Attempt, sources: Sources, error: FfmpegFailed) -> None:
     if attempt.stop.is_set() or attempt.was_paused:
         raise error
     sources.check(attempt.claim.content)

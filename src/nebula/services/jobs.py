@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from nebula.db import files, jobs, listing
+from nebula.db import files, listing
 from nebula.db.database import Database, Tx
+from nebula.db.work import jobs
 from nebula.domain.listing import JobQuery, Page, Position
 from nebula.domain.records import Job, Principal
-from nebula.domain.states import JobState
 from nebula.errors import Conflict, Forbidden, NotFound
 from nebula.messages import Messages
 
@@ -33,19 +33,20 @@ class Jobs:
 
     def find(self, principal: Principal, job_id: str) -> Job:
         """Return one job. Raises NotFound."""
-        return self._database.read(lambda tx: _record(tx, principal, _seen(tx, principal, job_id)))
+
+        def work(tx: Tx) -> Job:
+            _seen(tx, principal, job_id)
+            return _record(tx, principal, job_id)
+
+        return self._database.read(work)
 
     def retry(self, principal: Principal, job_id: str) -> Job:
         """Start a failed or cancelled job anew. Raises Conflict if it is neither, or if its file is in the trash."""
 
-        def work(tx: Tx, row: Any) -> None:
-            if row.state not in {JobState.FAILED, JobState.CANCELLED}:
-                raise Conflict(
-                    f"The job is {row.state}; only failed and cancelled jobs can be retried.", code="job_state"
-                )
-            if not files.living_files(tx, row.content.id):
+        def work(tx: Tx, job_id: str) -> None:
+            jobs.requeue(tx, job_id)
+            if not files.living_files(tx, jobs.content_of(tx, job_id).id):
                 raise Conflict("The job's file is in the trash; restore it first.", code="file_trashed")
-            jobs.requeue(tx, row)
 
         job = self._change(principal, job_id, "retried", work)
         self._messages.wake(job.queue)
@@ -58,7 +59,7 @@ class Jobs:
     def pause(self, principal: Principal, job_id: str) -> Job:
         """Stop a live job until `resume`; its worker lets go within seconds. Raises Conflict if it has ended."""
         reason = f"paused by {principal.name}"
-        return self._change(principal, job_id, "paused", lambda tx, row: jobs.pause(tx, row, reason))
+        return self._change(principal, job_id, "paused", lambda tx, job_id: jobs.pause(tx, job_id, reason))
 
     def resume(self, principal: Principal, job_id: str) -> Job:
         """Let a job go on that a person paused. Raises Conflict for every other."""
@@ -68,33 +69,39 @@ class Jobs:
 
     def remove(self, principal: Principal, job_id: str) -> None:
         """Stop a job and forget it: it can never be retried."""
-        self._database.write(lambda tx: jobs.remove(tx, _owned(tx, principal, job_id)))
+
+        def work(tx: Tx) -> None:
+            _owned(tx, principal, job_id)
+            jobs.remove(tx, job_id)
+
+        self._database.write(work)
         log.info("removed job=%s account=%s", job_id, principal.account_id)
 
-    def _change(self, principal: Principal, job_id: str, done: str, change: Callable[[Tx, Any], None]) -> Job:
+    def _change(self, principal: Principal, job_id: str, done: str, change: Callable[[Tx, str], None]) -> Job:
         def work(tx: Tx) -> Job:
-            row = _owned(tx, principal, job_id)
-            change(tx, row)
-            return _record(tx, principal, row)
+            _owned(tx, principal, job_id)
+            change(tx, job_id)
+            return _record(tx, principal, job_id)
 
         job = self._database.write(work)
         log.info("%s job=%s account=%s", done, job_id, principal.account_id)
         return job
 
 
-def _record(tx: Tx, principal: Principal, row: Any) -> Job:
-    return listing.job_records(tx, principal, [row])[0]
+def _record(tx: Tx, principal: Principal, job_id: str) -> Job:
+    return listing.job_records(tx, principal, [tx.e.Job[job_id]])[0]
 
 
 def _seen(tx: Tx, principal: Principal, job_id: str) -> Any:
-    row = tx.e.Job.get(id=job_id)
-    if row is None or not (principal.is_owner or any(files.may_see(file, principal) for file in row.content.files)):
+    """Return the content of a job. The job's own row is not loaded: statements in SQL change it."""
+    content = jobs.content_of(tx, job_id)
+    if content is None or not (principal.is_owner or any(files.may_see(file, principal) for file in content.files)):
         raise NotFound("There is no such job.", code="job_not_found")
-    return row
+    return content
 
 
 def _owned(tx: Tx, principal: Principal, job_id: str) -> Any:
-    row = _seen(tx, principal, job_id)
-    if not principal.is_owner and row.content.account.id != principal.account_id:
+    content = _seen(tx, principal, job_id)
+    if not principal.is_owner and content.account.id != principal.account_id:
         raise Forbidden("Only the account that stored a film, or the owner, changes its jobs.", code="not_your_file")
-    return row
+    return content

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from nebula.db import files
 from nebula.db.database import Database, Tx
@@ -27,13 +27,11 @@ class Keeping:
         self._storage = storage
         self._room = room
 
-    def keep(self, attempt: Attempt[Any], object_key: str, path: Path, commit: Callable[[Tx], T]) -> T:
+    def keep(self, attempt: Attempt, object_key: str, path: Path, commit: Callable[[Tx], T]) -> T:
         """Store a film and commit the transaction that names it; as `keep_all`."""
         return self.keep_all(attempt, {object_key: path}, "video/mp4", commit)
 
-    def keep_all(
-        self, attempt: Attempt[Any], paths: Mapping[str, Path], media_type: str, commit: Callable[[Tx], T]
-    ) -> T:
+    def keep_all(self, attempt: Attempt, paths: Mapping[str, Path], media_type: str, commit: Callable[[Tx], T]) -> T:
         """Store files, by their keys, and commit the transaction that names them.
 
         Raises what either raises; the objects are doomed then. A store that is away is waited for.

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from nebula.db import chunk_leases, files, leases, nodes
+from nebula.db import files, nodes
 from nebula.db.database import Database, Tx
+from nebula.db.work import tasks
 from nebula.domain import object_keys
+from nebula.domain.kinds import KINDS
 from nebula.domain.states import Queue
+from nebula.domain.work import Interrupted
 from nebula.errors import NotFound
 
 
@@ -19,15 +22,17 @@ class Messages(Protocol):
 
 def give_back(tx: Tx, queue: Queue, node: str) -> list[str]:
     """Give back every lease of a node's worker, which has ended; return what they were of, for the journal."""
-    returned = leases.give_back(tx, queue, node)
-    for job_id, attempt in returned:
+    returned = tasks.give_back(tx, queue, node)
+    for interrupted in returned:
         # Nobody is storing it any more.
-        files.doom(tx, object_keys.rendition(job_id, attempt))
-    shown = [f"job={job_id} attempt={attempt}" for job_id, attempt in returned]
-    if queue is Queue.ENCODE:
-        chunks = chunk_leases.give_back(tx, node)
-        shown += [f"job={job_id} chunk={number} attempt={attempt}" for job_id, number, attempt in chunks]
-    return shown
+        files.doom(tx, _object_key(interrupted))
+    return [interrupted.shown for interrupted in returned]
+
+
+def _object_key(task: Interrupted) -> str:
+    if KINDS[task.kind].is_part:
+        return object_keys.chunk(task.job_id, task.number, task.attempt)
+    return object_keys.rendition(task.job_id, task.attempt)
 
 
 def forget(database: Database, messages: Messages, node: str) -> list[str]:

@@ -11,7 +11,7 @@ from nebula.db.database import Database, Tx
 from nebula.domain import names, webvtt
 from nebula.domain.listing import FileDetails
 from nebula.domain.records import File, Job, Principal, Rendition, Subtitles
-from nebula.domain.states import LIVE_JOB_STATES, FileState, JobKind, JobState
+from nebula.domain.states import FILM_JOBS, LIVE_JOB_STATES, FileState, JobState
 from nebula.domain.subtitles import language_tag
 from nebula.errors import Conflict, NotFound, StoreUnavailable
 
@@ -164,7 +164,7 @@ def best_for_web(file: File, renditions: tuple[Rendition, ...] | list[Rendition]
 def why_not_ready(details: FileDetails) -> Conflict:
     """Say why nothing of the file plays everywhere, and when to ask again."""
     state = details.file.content.state
-    of_film = [job for job in details.jobs if job.kind is not JobKind.SUBTITLES]
+    of_film = [job for job in details.jobs if job.kind in FILM_JOBS]
     live = [job for job in of_film if job.state in LIVE_JOB_STATES]
     if state is FileState.PROCESSING or live:
         return _not_ready(live[0] if live else None)

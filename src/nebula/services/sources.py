@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from nebula.domain.records import Content
 from nebula.errors import ObjectNotFound, Stopped
@@ -28,7 +27,7 @@ class Sources:
         self._copying = threading.Lock()
         self._used: list[str] = []  # the contents that something is made of now
 
-    def find(self, attempt: Attempt[Any]) -> str:
+    def find(self, attempt: Attempt) -> str:
         """Return what ffmpeg reads the original by, while the attempt lasts: its file, or a URL of this machine.
 
         Raises as `check` does.
@@ -49,7 +48,7 @@ class Sources:
         except ObjectNotFound:
             raise ObjectNotFound("The stored bytes of this file are gone.") from None
 
-    def copy(self, attempt: Attempt[Any], content: Content) -> Path:
+    def copy(self, attempt: Attempt, content: Content) -> Path:
         """Return the original as a local file: its own, or a copy in the attempt's scratch directory."""
         path = self._storage.local_path(content.object_key)
         if path is not None:
@@ -58,7 +57,7 @@ class Sources:
         self.fetch(attempt, content.object_key, content.size_bytes, target)
         return target
 
-    def kept(self, attempt: Attempt[Any], content: Content) -> Path:
+    def kept(self, attempt: Attempt, content: Content) -> Path:
         """Return the original as a local file; if that is a copy, it stays for the next chunks of the same film."""
         local = self._storage.local_path(content.object_key)
         if local is not None:
@@ -88,7 +87,7 @@ class Sources:
                 if path.stem not in self._used:
                     path.unlink(missing_ok=True)
 
-    def fetch(self, attempt: Attempt[Any], object_key: str, size_bytes: int, target: Path) -> None:
+    def fetch(self, attempt: Attempt, object_key: str, size_bytes: int, target: Path) -> None:
         """Copy an object into the attempt's scratch directory. Raises NoRoom, Stopped, ObjectNotFound."""
         self._room.check(local_bytes=size_bytes)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 
-from nebula.db import leases, subtitles
+from nebula.db import subtitles
 from nebula.db.database import Database, Tx
 from nebula.db.subtitles import NewSubtitles
+from nebula.db.work import tasks
 from nebula.domain import object_keys, webvtt
 from nebula.domain import subtitles as plans
 from nebula.domain.media import MediaFacts
-from nebula.domain.records import Claim
 from nebula.media import subtitles as extraction
 from nebula.media.film import Made
 from nebula.media.source import is_url
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Subtitling:
-    """Does the jobs of the kind `subtitles`."""
+    """Does the tasks of the kind `subtitles`."""
 
     def __init__(self, database: Database, sources: Sources, keeping: Keeping, room: Room) -> None:
         self._database = database
@@ -36,7 +36,7 @@ class Subtitling:
         self._keeping = keeping
         self._room = room
 
-    def make(self, attempt: Attempt[Claim]) -> None:
+    def make(self, attempt: Attempt) -> None:
         """Make and publish the subtitles of a content. Raises what the source and the stores do."""
         claim = attempt.claim
         facts = known_facts(claim)
@@ -54,14 +54,12 @@ class Subtitling:
         self._note_run(attempt, found.run)
         self._publish(attempt, found.made, found.notes)
 
-    def _note_run(self, attempt: Attempt[Claim], run: Made) -> None:
-        job_id, number = attempt.claim.job_id, attempt.claim.attempt
+    def _note_run(self, attempt: Attempt, run: Made) -> None:
+        claim = attempt.claim
         # A database that is away for a moment must not cost what was read out of a whole film.
-        attempt.insist(
-            lambda: self._database.write(lambda tx: leases.note(tx, job_id, number, command=run.command, log=run.log))
-        )
+        attempt.insist(lambda: self._database.write(lambda tx: tasks.note(tx, claim, command=run.command, log=run.log)))
 
-    def _publish(self, attempt: Attempt[Claim], made: tuple[MadeSubtitles, ...], notes: tuple[str, ...]) -> None:
+    def _publish(self, attempt: Attempt, made: tuple[MadeSubtitles, ...], notes: tuple[str, ...]) -> None:
         claim = attempt.claim
         warning = f"Not all subtitles could be taken: {'; '.join(notes)}." if notes else None
         keys = [object_keys.subtitles(claim.job_id, claim.attempt, one.stream.index) for one in made]
@@ -79,7 +77,7 @@ class Subtitling:
         log.info("published %s subtitles=%s", claim.shown, len(rows))
 
 
-def _extract(attempt: Attempt[Claim], source: str, facts: MediaFacts) -> Extraction:
+def _extract(attempt: Attempt, source: str, facts: MediaFacts) -> Extraction:
     return extraction.extract(
         source,
         facts,

@@ -9,8 +9,9 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from nebula.db import accounts, chunk_families, chunk_leases, leases, links, power
+from nebula.db import accounts, links, power
 from nebula.db.database import Database
+from nebula.db.work import adopting, families, tasks
 from nebula.errors import StoreUnavailable
 from nebula.messages import Messages
 
@@ -40,6 +41,8 @@ class Sweep:
         self._messages = messages
         self._parts: list[tuple[str, Callable[[], None]]] = [
             ("leases", self._expire_leases),
+            ("jobs of the version before", self._adopt),
+            ("jobs of the version before", self._adopt),
             ("encoders", self._free_stranded),
             ("plans", plan_anew),
             ("queues", self._wake_queues),
@@ -61,15 +64,17 @@ class Sweep:
                 log.exception("sweep failed part=%s", name)
 
     def _expire_leases(self) -> None:
-        for job_id, attempt in self._database.write(leases.expire):
-            log.warning("lease ran out job=%s attempt=%s", job_id, attempt)
-        for job_id, number, attempt in self._database.write(chunk_leases.expire):
-            log.warning("lease ran out job=%s chunk=%s attempt=%s", job_id, number, attempt)
+        for interrupted in self._database.write(tasks.expire):
+            log.warning("lease ran out %s", interrupted.shown)
+
+    def _adopt(self) -> None:
+        for job_id in self._database.write(adopting.adopt):
+            log.info("adopted job=%s", job_id)
 
     def _free_stranded(self) -> None:
-        for job_id, encoder in self._database.write(chunk_families.free_stranded):
+        for job_id, encoder in self._database.write(families.free_stranded):
             log.warning("restarted job=%s encoder=%s reason='no node has it any more'", job_id, encoder)
 
     def _wake_queues(self) -> None:
-        for queue in self._database.read(leases.waiting_queues):
+        for queue in self._database.read(tasks.waiting_queues):
             self._messages.wake(queue)

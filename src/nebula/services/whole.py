@@ -6,17 +6,19 @@ Made in a scratch directory, verified, stored under a key that holds the attempt
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from nebula.db import films, leases
-from nebula.db.database import Database, Tx
+from nebula.db import films
+from nebula.db.database import Database
+from nebula.db.work import tasks
 from nebula.domain import object_keys, rungs
 from nebula.domain import plan as plans
 from nebula.domain.encoders import SOFTWARE
 from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
-from nebula.domain.records import Claim
+from nebula.domain.work import Claim, NewRendition
 from nebula.errors import HardwareFailed, Incomplete, MediaError
 from nebula.media import checks, film, probe, verify
 from nebula.media.verify import VerifiedFilm
@@ -40,7 +42,7 @@ class WholeFilms:
         self._room = room
         self._encoders = encoders
 
-    def make(self, attempt: Attempt[Claim]) -> None:
+    def make(self, attempt: Attempt) -> None:
         """Make the film and publish it."""
         claim = attempt.claim
         size_bytes = claim.content.size_bytes  # the film's is not known before; about this much is a fair guess
@@ -51,14 +53,15 @@ class WholeFilms:
         if made is not None:
             self.publish(attempt, target, *made)
 
-    def publish(self, attempt: Attempt[Claim], target: Path, rung: str, verified: VerifiedFilm) -> None:
+    def publish(self, attempt: Attempt, target: Path, rung: str, verified: VerifiedFilm) -> None:
         """Store a verified film, and show it to everyone."""
         claim = attempt.claim
         key = object_keys.rendition(claim.job_id, claim.attempt)
-        self._keeping.keep(attempt, key, target, lambda tx: _publish(tx, claim, key, rung, verified))
+        made = NewRendition(rung=rung, object_key=key, **asdict(verified))
+        self._keeping.keep(attempt, key, target, lambda tx: films.publish_rendition(tx, claim, made))
         log.info("published %s size_bytes=%s", claim.shown, verified.size_bytes)
 
-    def _make(self, attempt: Attempt[Claim], target: Path) -> tuple[str, VerifiedFilm] | None:
+    def _make(self, attempt: Attempt, target: Path) -> tuple[str, VerifiedFilm] | None:
         """Make the film; if it is not all of its source, once more from a local file, and then as far as it goes.
 
         Returns None if the original turns out to need no film: the read of it was cut when it was probed.
@@ -74,7 +77,7 @@ class WholeFilms:
         return self._make_from(attempt, str(copy), facts, target, accept_short=True)
 
     def _make_from(
-        self, attempt: Attempt[Claim], source: str, facts: MediaFacts | None, target: Path, *, accept_short: bool
+        self, attempt: Attempt, source: str, facts: MediaFacts | None, target: Path, *, accept_short: bool
     ) -> tuple[str, VerifiedFilm] | None:
         claim = attempt.claim
         plan = planned(claim, facts)
@@ -90,7 +93,7 @@ class WholeFilms:
         return plan.rung, verified
 
     def _on_hardware(
-        self, attempt: Attempt[Claim], source: str, facts: MediaFacts, plan: Plan, target: Path
+        self, attempt: Attempt, source: str, facts: MediaFacts, plan: Plan, target: Path
     ) -> VerifiedFilm | None:
         """Make the film with this node's hardware; None where it has none for this film, or fails at it."""
         claim = attempt.claim
@@ -113,7 +116,7 @@ class WholeFilms:
 
     def _run(
         self,
-        attempt: Attempt[Claim],
+        attempt: Attempt,
         source: str,
         facts: MediaFacts,
         plan: Plan,
@@ -133,20 +136,16 @@ class WholeFilms:
             checks.look_closely(source, plan, target, control=control)
         return verified
 
-    def _note_encoder(self, attempt: Attempt[Claim], encoder: str, *, is_restart: bool = False) -> None:
-        job_id, number = attempt.claim.job_id, attempt.claim.attempt
+    def _note_encoder(self, attempt: Attempt, encoder: str, *, is_restart: bool = False) -> None:
+        claim = attempt.claim
         attempt.insist(
-            lambda: self._database.write(
-                lambda tx: leases.note_encoder(tx, job_id, number, encoder, is_restart=is_restart)
-            )
+            lambda: self._database.write(lambda tx: tasks.note_encoder(tx, claim, encoder, is_restart=is_restart))
         )
 
-    def _note_run(self, attempt: Attempt[Claim], command: str, stderr: str | None = None) -> None:
-        job_id, number = attempt.claim.job_id, attempt.claim.attempt
+    def _note_run(self, attempt: Attempt, command: str, stderr: str | None = None) -> None:
+        claim = attempt.claim
         # A database that is away for a moment must not cost what was encoded.
-        attempt.insist(
-            lambda: self._database.write(lambda tx: leases.note(tx, job_id, number, command=command, log=stderr))
-        )
+        attempt.insist(lambda: self._database.write(lambda tx: tasks.note(tx, claim, command=command, log=stderr)))
 
 
 def planned(claim: Claim, facts: MediaFacts | None) -> Plan:
@@ -158,20 +157,3 @@ def planned(claim: Claim, facts: MediaFacts | None) -> Plan:
 def known_facts(claim: Claim) -> MediaFacts | None:
     """Return what the probe found."""
     return None if claim.facts is None else MediaFacts.from_json(claim.facts)
-
-
-def _publish(tx: Tx, claim: Claim, key: str, rung: str, verified: VerifiedFilm) -> None:
-    films.publish_rendition(
-        tx,
-        claim,
-        rung=rung,
-        object_key=key,
-        size_bytes=verified.size_bytes,
-        sha256=verified.sha256,
-        width=verified.width,
-        height=verified.height,
-        duration_s=verified.duration_s,
-        video_codec=verified.video_codec,
-        audio_codec=verified.audio_codec,
-        warning=verified.warning,
-    )

@@ -6,15 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nebula.db import chunk_families, chunk_leases, nodes, power
-from nebula.db.chunk_leases import Outcome
+from nebula.db import nodes, power
 from nebula.db.database import Database
+from nebula.db.work import chunks, families, jobs, tasks
+from nebula.db.work.chunks import Outcome
 from nebula.domain import object_keys
 from nebula.domain.encoders import SOFTWARE
 from nebula.domain.limits import ENCODER_GONE_S, MAX_RESTARTS
+from nebula.domain.states import Queue, TaskKind
 from nebula.domain.throttle import Decision, PowerReading, Throttle
 from nebula.errors import Superseded
-from tests.contract.test_chunk_leases import VERSION, Films
+from tests.contract.test_film_chunks import Films
 
 QSV, VAAPI = "h264_qsv", "h264_vaapi"
 
@@ -37,7 +39,7 @@ def _be_silent(films: Films, seconds: float) -> None:
 
 
 def _free(films: Films) -> list[tuple[str, str]]:
-    return films.database.write(chunk_families.free_stranded)
+    return films.database.write(families.free_stranded)
 
 
 def test_first_claim_of_the_picture_binds_the_film_to_its_nodes_encoder(films: Films) -> None:
@@ -65,12 +67,10 @@ def test_film_that_suits_no_hardware_is_bound_to_software_from_the_start(films: 
 
 
 def test_film_of_another_encoder_does_not_keep_a_node_from_the_next_film(films: Films) -> None:
-    films.add(3, priority=10)
+    films.add(3)
     for _ in range(2):
         films.claimed("a", QSV)
-    second = films.add(3, priority=20)
-    assert films.database.read(lambda tx: chunk_leases.first_priority(tx, VERSION, SOFTWARE)) == 20
-    assert films.database.read(lambda tx: chunk_leases.first_priority(tx, VERSION, QSV)) == 10
+    second = films.add(3, rank=jobs.LOWER_RANK)
     assert films.claimed("b").job_id == second
 
 
@@ -79,7 +79,7 @@ def test_film_is_bound_anew_when_its_first_node_died_before_anything_was_done(fi
     films.finish(films.claimed("a", QSV))
     films.claimed("a", QSV)
     assert films.claim("b") is None
-    films.database.write(lambda tx: chunk_leases.give_back(tx, "a"))
+    films.database.write(lambda tx: tasks.give_back(tx, Queue.ENCODE, "a"))
     claim = films.claimed("b")
     assert (claim.encoder, films.job()["restarts"]) == (SOFTWARE, 0)
     assert films.finish(claim) is Outcome.DONE
@@ -99,7 +99,7 @@ def test_only_one_of_two_families_gets_a_film_when_they_race(films: Films) -> No
     with ThreadPoolExecutor(4) as threads:
         taken = set().union(*threads.map(take, range(4)))
     assert len(taken) == 1
-    assert (films.job()["stage"], films.job()["rejections"]) == ("join", 0)
+    assert (films.kinds(), films.job()["rejections"]) == ([TaskKind.JOIN], 0)
 
 
 def test_film_starts_again_in_software_when_hardware_failed_at_a_chunk(films: Films) -> None:
@@ -107,7 +107,7 @@ def test_film_starts_again_in_software_when_hardware_failed_at_a_chunk(films: Fi
     films.finish(films.claimed())
     films.finish(films.claimed("a", QSV), "a", QSV)
     failed, held = films.claimed("a", QSV), films.claimed("b", QSV)
-    outcome = films.database.write(lambda tx: chunk_leases.fail_hardware(tx, failed, error="device failed"))
+    outcome = films.database.write(lambda tx: chunks.fail_hardware(tx, failed, "device failed"))
     assert outcome is Outcome.RESTARTED
     job = films.job()
     assert (job["encoder"], job["fingerprint"], job["restarts"]) == (SOFTWARE, None, 1)
@@ -116,7 +116,7 @@ def test_film_starts_again_in_software_when_hardware_failed_at_a_chunk(films: Fi
     with pytest.raises(Superseded):
         films.finish(held, "a", QSV)
     with pytest.raises(Superseded):
-        films.database.write(lambda tx: chunk_leases.fail_hardware(tx, failed, error="late"))
+        films.database.write(lambda tx: chunks.fail_hardware(tx, failed, "late"))
     assert [films.claimed("a", QSV).encoder for _ in range(3)] == [SOFTWARE] * 3
 
 
@@ -125,7 +125,7 @@ def test_film_fails_when_it_was_restarted_too_often(films: Films) -> None:
     films.claimed()
     films.sql("UPDATE jobs SET restarts = $most", most=MAX_RESTARTS)
     claim = films.claimed("a", QSV)
-    outcome = films.database.write(lambda tx: chunk_leases.fail_hardware(tx, claim, error="device failed"))
+    outcome = films.database.write(lambda tx: chunks.fail_hardware(tx, claim, "device failed"))
     assert (outcome, films.job()["state"], films.job()["error_code"]) == (Outcome.FAILED, "failed", "hardware_failed")
 
 

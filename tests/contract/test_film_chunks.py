@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from nebula.db import chunk_layout, chunk_leases, chunks, files, jobs, leases, objects
-from nebula.db.chunk_leases import Outcome
+from nebula.db import files, objects
 from nebula.db.database import Database, Tx
+from nebula.db.work import chunks, jobs, tasks
+from nebula.db.work.chunks import Outcome
 from nebula.domain import object_keys
 from nebula.domain.limits import (
     KEEP_CHUNKS_S,
@@ -20,18 +21,19 @@ from nebula.domain.limits import (
     MAX_REJECTIONS,
     MAX_RESTARTS,
 )
-from nebula.domain.records import ChunkClaim, Claim, PlannedChunk
-from nebula.domain.states import ChunkKind, ChunkState, JobKind, JobStage, JobState, Queue
+from nebula.domain.states import JobState, Queue, TaskKind
+from nebula.domain.work import Claim, Claimant, Failure, Interrupted, MadeChunk, NewJob, NewTask
 from nebula.errors import Superseded
+from nebula.services import leaving
 from tests.rows import add_content
 
 VERSION = 1
 SOFTWARE = "libx264"
 
 
-def _planned(number: int) -> PlannedChunk:
-    kind = ChunkKind.AUDIO if number == 0 else ChunkKind.VIDEO
-    return PlannedChunk(number, kind, "{}", 0 if number == 0 else 100, 4.0)
+def _planned(number: int) -> NewTask:
+    kind = TaskKind.VIDEO_CHUNK if number else TaskKind.AUDIO_CHUNK
+    return NewTask(kind, chunks.CHUNKS, number, "{}", 4.0 if number else 0.0, plan_version=VERSION)
 
 
 class Films:
@@ -49,39 +51,30 @@ class Films:
     def lay_out(self, total: int = 4, fitting: tuple[str, ...] = (), encoder: str | None = None) -> bool:
         planned = [_planned(number) for number in range(total)]
         claim = self.claim_job()
-        assert claim.stage is JobStage.SPLIT
-        return self.database.write(lambda tx: chunk_layout.lay_out(tx, claim, planned, fitting, encoder))
+        assert claim.kind == TaskKind.SPLIT
+        queue = self.database.write(lambda tx: chunks.lay_out(tx, claim, planned, fitting, encoder))
+        return queue is Queue.ENCODE
 
     def claim_job(self) -> Claim:
-        claim = self.database.write(lambda tx: leases.claim_next(tx, Queue.QUICK, "q1", VERSION))
+        claim = self.database.write(lambda tx: tasks.claim_next(tx, Claimant("q1", Queue.QUICK, VERSION)))
         assert claim is not None
         return claim
 
-    def claim(self, node: str = "n1", encoder: str = SOFTWARE) -> ChunkClaim | None:
-        return self.database.write(lambda tx: chunk_leases.claim_next(tx, node, VERSION, encoder))
+    def claim(self, node: str = "n1", encoder: str = SOFTWARE) -> Claim | None:
+        claimant = Claimant(node, Queue.ENCODE, VERSION, encoder)
+        return self.database.write(lambda tx: tasks.claim_next(tx, claimant))
 
-    def claimed(self, node: str = "n1", encoder: str = SOFTWARE) -> ChunkClaim:
+    def claimed(self, node: str = "n1", encoder: str = SOFTWARE) -> Claim:
         claim = self.claim(node, encoder)
         assert claim is not None
         return claim
 
-    def finish(self, claim: ChunkClaim, fingerprint: str = "f", encoder: str = SOFTWARE) -> Outcome:
+    def finish(self, claim: Claim, fingerprint: str = "f", encoder: str = SOFTWARE) -> Outcome:
         key = object_keys.chunk(claim.job_id, claim.number, claim.attempt)
 
         def work(tx: Tx) -> Outcome:
             files.doom(tx, key, after_s=1000)
-            return chunk_leases.finish(
-                tx,
-                claim,
-                object_key=key,
-                key=f"of {key}",
-                build=f"{encoder} 1",
-                size_bytes=10,
-                start_s=None,
-                encoder=encoder,
-                fingerprint=fingerprint,
-                warning=None,
-            )
+            return chunks.finish(tx, claim, key, MadeChunk(encoder, f"of {key}", f"{encoder} 1", 10, fingerprint))
 
         return self.database.write(work)
 
@@ -90,10 +83,8 @@ class Films:
             self.finish(claim)
         return [chunk.object_key for chunk in self.stored()]
 
-    def fail(self, claim: ChunkClaim, permanent: bool = False) -> ChunkState:
-        return self.database.write(
-            lambda tx: chunk_leases.fail(tx, claim, code="c", error="why", log="log", permanent=permanent)
-        )
+    def fail(self, claim: Claim, permanent: bool = False) -> JobState:
+        return self.database.write(lambda tx: tasks.fail(tx, claim, Failure("c", "why", "log", permanent)))
 
     def stored(self) -> list[Any]:
         return self.database.read(lambda tx: chunks.stored(tx, tx.e.Job.select().first().id))
@@ -106,7 +97,7 @@ class Films:
         return self.database.read(work)
 
     def chunk(self, number: int) -> dict[str, Any]:
-        return self.database.read(lambda tx: tx.e.Chunk.get(number=number).to_dict())
+        return self.database.read(lambda tx: tx.e.Task.get(step=chunks.CHUNKS, number=number).to_dict())
 
     def doomed(self) -> dict[str, Any]:
         return self.database.read(lambda tx: {row.object_key: row.delete_after for row in tx.e.DoomedObject.select()})
@@ -115,28 +106,35 @@ class Films:
         return self.database.read(files.due_objects)
 
     def cancel(self) -> None:
-        self.database.write(lambda tx: jobs.cancel(tx, tx.e.Job.select().first()))
+        self.database.write(lambda tx: jobs.cancel(tx, tx.e.Job.select().first().id))
 
     def retry(self) -> None:
-        self.database.write(lambda tx: jobs.requeue(tx, tx.e.Job.select().first()))
+        self.database.write(lambda tx: jobs.requeue(tx, tx.e.Job.select().first().id))
 
     def sql(self, statement: str, **values: Any) -> None:
         self.database.write(lambda tx: tx.execute(statement, **values))
 
     def run_out(self) -> None:
-        self.database.write(lambda tx: tx.execute("UPDATE chunks SET lease_until = $past", past=tx.after(-1)))
+        self.database.write(lambda tx: tx.execute("UPDATE tasks SET lease_until = $past", past=tx.after(-1)))
 
     def expire(self) -> list[tuple[str, int, int]]:
-        return self.database.write(chunk_leases.expire)
+        return _shown(self.database.write(tasks.expire))
+
+    def kinds(self) -> list[str]:
+        """Return the kinds of the tasks that are not done, in their order."""
+        sql = "SELECT kind, step FROM tasks WHERE state <> 'done' ORDER BY step, number"
+        return [kind for kind, _ in self.database.read(lambda tx: tx.select(sql))]
 
     def skip_delays(self) -> None:
-        self.sql("UPDATE chunks SET not_before = NULL")
+        self.sql("UPDATE tasks SET not_before = NULL")
 
 
 def _job(tx: Tx, **more: Any) -> str:
-    content = add_content(tx)
-    more = {"plan_version": VERSION} | more
-    return str(jobs.add(tx, content, JobKind.RENDITION, Queue.QUICK, stage=JobStage.SPLIT, **more).id)
+    return jobs.add(tx, add_content(tx), NewJob(NewTask(TaskKind.SPLIT, plan_version=VERSION), **more))
+
+
+def _shown(interrupted: list[Interrupted]) -> list[tuple[str, int, int]]:
+    return [(each.job_id, each.number, each.attempt) for each in interrupted]
 
 
 @pytest.fixture
@@ -147,11 +145,11 @@ def films(database: Database) -> Films:
 def test_laid_out_job_waits_for_encoders_and_is_claimed_by_nobody_as_a_whole(films: Films) -> None:
     films.add(4)
     job = films.job()
-    assert (job["stage"], job["queue"], job["state"], job["node"]) == ("chunks", "encode", "queued", None)
+    assert (job["queue"], job["state"], job["node"]) == ("encode", "queued", None)
     assert (job["chunks_total"], job["chunks_done"], job["progress"]) == (4, 0, 0)
-    for queue in Queue:
-        assert films.database.write(lambda tx, queue=queue: leases.claim_next(tx, queue, "n1", VERSION)) is None
-    assert films.database.read(leases.waiting_queues) == [Queue.ENCODE]
+    claimant = Claimant("n1", Queue.QUICK, VERSION)
+    assert films.database.write(lambda tx: tasks.claim_next(tx, claimant)) is None
+    assert films.database.read(tasks.waiting_queues) == [Queue.ENCODE]
 
 
 def test_each_chunk_is_claimed_and_finished_once_and_the_join_queued_once_when_many_threads_race(films: Films) -> None:
@@ -168,9 +166,9 @@ def test_each_chunk_is_claimed_and_finished_once_and_the_join_queued_once_when_m
     assert sorted(number for number, _ in taken) == list(range(13))
     assert [outcome for _, outcome in taken].count(Outcome.LAST) == 1
     job = films.job()
-    assert (job["stage"], job["queue"], job["state"], job["chunks_done"]) == ("join", "quick", "queued", 13)
+    assert (job["queue"], job["state"], job["chunks_done"]) == ("quick", "queued", 13)
     assert job["progress"] == 1
-    assert films.claim_job().stage is JobStage.JOIN
+    assert films.claim_job().kind == TaskKind.JOIN
 
 
 def test_last_two_chunks_that_end_at_once_queue_the_join_when_each_sees_the_other_running(postgresql_url: str) -> None:
@@ -180,14 +178,14 @@ def test_last_two_chunks_that_end_at_once_queue_the_join_when_each_sees_the_othe
     with ThreadPoolExecutor(2) as threads:
         outcomes = list(threads.map(lambda one, claim: one.finish(claim), (first, second), claims))
     assert sorted(outcomes) == [Outcome.DONE, Outcome.LAST]
-    assert first.job()["stage"] == "join"
+    assert first.kinds() == [TaskKind.JOIN]
     first.database.close()
     second.database.close()
 
 
 def test_chunks_are_taken_in_order_and_the_higher_priority_first(films: Films) -> None:
-    later = films.add(2, priority=20)
-    first = films.add(2, priority=10)
+    later = films.add(2, rank=jobs.LOWER_RANK)
+    first = films.add(2)
     order = [(claim.job_id, claim.number) for claim in (films.claimed() for _ in range(4))]
     assert order == [(first, 0), (first, 1), (later, 0), (later, 1)]
     assert films.claim() is None
@@ -195,7 +193,7 @@ def test_chunks_are_taken_in_order_and_the_higher_priority_first(films: Films) -
 
 def test_claim_leaves_chunks_of_another_versions_plan_alone(films: Films) -> None:
     films.add(2)
-    films.sql("UPDATE jobs SET plan_version = $version", version=VERSION + 1)
+    films.sql("UPDATE tasks SET plan_version = $version", version=VERSION + 1)
     assert films.claim() is None
 
 
@@ -203,8 +201,8 @@ def test_claim_holds_the_chunk_for_its_lease_and_the_job_shows_who_and_how_far(f
     films.add(3)
     films.finish(films.claimed())
     one, two = films.claimed("n1"), films.claimed("n2")
-    assert films.database.write(lambda tx: chunk_leases.heartbeat(tx, one, 50, 2.0))
-    assert films.database.write(lambda tx: chunk_leases.heartbeat(tx, two, 500, 1.0))
+    assert films.database.write(lambda tx: tasks.heartbeat(tx, one, 0.5, 2.0))
+    assert films.database.write(lambda tx: tasks.heartbeat(tx, two, 1.0, 1.0))
     now = films.database.read(lambda tx: tx.now)
     assert LEASE_S - 30 < (films.chunk(1)["lease_until"] - now).total_seconds() <= LEASE_S
     job = films.job()
@@ -215,10 +213,10 @@ def test_claim_holds_the_chunk_for_its_lease_and_the_job_shows_who_and_how_far(f
     assert (films.job()["node"], films.job()["progress"]) == ("n2", pytest.approx(1.0))
 
 
-LATE: dict[str, Callable[[Films, ChunkClaim], Any]] = {
+LATE: dict[str, Callable[[Films, Claim], Any]] = {
     "finish": lambda films, claim: films.finish(claim),
     "fail": lambda films, claim: films.fail(claim, permanent=True),
-    "release": lambda films, claim: films.database.write(lambda tx: chunk_leases.release(tx, claim)),
+    "release": lambda films, claim: films.database.write(lambda tx: tasks.release(tx, claim)),
 }
 
 
@@ -232,7 +230,7 @@ def test_late_attempt_changes_nothing(films: Films, late: str, event: str) -> No
     elif event == "failed":
         films.fail(films.claimed(), permanent=True)
     elif event == "given back":
-        films.database.write(lambda tx: chunk_leases.give_back(tx, "n1"))
+        films.database.write(lambda tx: tasks.give_back(tx, Queue.ENCODE, "n1"))
     else:
         films.run_out()
         films.expire()
@@ -241,9 +239,9 @@ def test_late_attempt_changes_nothing(films: Films, late: str, event: str) -> No
     before = (films.job(), films.chunk(0), films.doomed())
     with pytest.raises(Superseded):
         LATE[late](films, claim)
-    assert not films.database.write(lambda tx: chunk_leases.heartbeat(tx, claim, 9))
-    assert not films.database.read(lambda tx: chunk_leases.is_held(tx, claim))
-    films.database.write(lambda tx: chunk_leases.note(tx, claim, command="late"))
+    assert not films.database.write(lambda tx: tasks.heartbeat(tx, claim, 0.9))
+    assert not films.database.read(lambda tx: tasks.is_held(tx, claim))
+    films.database.write(lambda tx: tasks.note(tx, claim, command="late"))
     assert (films.job(), films.chunk(0), films.doomed()) == before
 
 
@@ -251,9 +249,9 @@ def test_chunk_of_a_node_that_disappeared_is_made_again_and_the_others_are_not(f
     job_id = films.add(3)
     gone, stays = films.claimed("gone"), films.claimed("stays")
     past = films.database.read(lambda tx: tx.after(-1))
-    films.sql("UPDATE chunks SET lease_until = $past WHERE node = 'gone'", past=past)
+    films.sql("UPDATE tasks SET lease_until = $past WHERE node = 'gone'", past=past)
     assert films.expire() == [(job_id, gone.number, gone.attempt)]
-    assert films.database.write(lambda tx: chunk_leases.heartbeat(tx, stays))
+    assert films.database.write(lambda tx: tasks.heartbeat(tx, stays))
     again = films.claimed("stays")
     assert (again.number, again.attempt) == (gone.number, gone.attempt + 1)
     assert films.job()["chunks_repeated"] == 1
@@ -263,25 +261,18 @@ def test_chunk_of_a_node_that_disappeared_is_made_again_and_the_others_are_not(f
 def test_give_back_takes_only_what_this_node_holds(films: Films) -> None:
     job_id = films.add(3)
     mine, other = films.claimed("n1"), films.claimed("n2")
-    assert films.database.write(lambda tx: chunk_leases.give_back(tx, "n1")) == [(job_id, mine.number, mine.attempt)]
+    returned = films.database.write(lambda tx: leaving.give_back(tx, Queue.ENCODE, "n1"))
+    assert returned == [mine.shown]
     assert films.due() == [object_keys.chunk(job_id, mine.number, mine.attempt)]
-    assert films.database.read(lambda tx: chunk_leases.is_held(tx, other))
+    assert films.database.read(lambda tx: tasks.is_held(tx, other))
     assert films.job()["node"] == "n2"
-
-
-def test_worker_of_whole_jobs_does_not_give_back_a_job_whose_chunks_are_made(films: Films) -> None:
-    films.add(3)
-    films.claimed("n1")
-    assert films.database.write(lambda tx: leases.give_back(tx, Queue.ENCODE, "n1")) == []
-    assert films.database.write(leases.expire) == []
-    assert films.job()["state"] == JobState.RUNNING
 
 
 def test_job_fails_when_a_chunk_kept_dying(films: Films) -> None:
     films.add(3)
     for _ in range(MAX_INTERRUPTIONS + 1):
         films.claimed()
-        films.database.write(lambda tx: chunk_leases.give_back(tx, "n1"))
+        films.database.write(lambda tx: tasks.give_back(tx, Queue.ENCODE, "n1"))
     job = films.job()
     assert (job["state"], job["error_code"], job["content_state"]) == ("failed", "kept_dying", "failed")
     assert films.claim() is None
@@ -290,17 +281,17 @@ def test_job_fails_when_a_chunk_kept_dying(films: Films) -> None:
 def test_failures_of_a_chunk_are_tried_again_later_and_are_bounded(films: Films) -> None:
     films.add(2)
     for _ in range(MAX_FAILURES - 1):
-        assert films.fail(films.claimed()) is ChunkState.QUEUED
+        assert films.fail(films.claimed()) is JobState.QUEUED
         assert (films.job()["state"], films.job()["error"], films.job()["log"]) == ("queued", "why", "log")
         other = films.claimed("n2")
         assert other.number == 1, "the next try must wait a while"
-        films.database.write(lambda tx, other=other: chunk_leases.release(tx, other))
+        films.database.write(lambda tx, other=other: tasks.release(tx, other))
         films.skip_delays()
     held, other = films.claimed(), films.claimed("n2")
-    assert films.fail(held) is ChunkState.FAILED
+    assert films.fail(held) is JobState.FAILED
     job = films.job()
     assert (job["state"], job["error_code"], job["error"], job["content_state"]) == ("failed", "c", "why", "failed")
-    assert not films.database.read(lambda tx: chunk_leases.is_held(tx, other))
+    assert not films.database.read(lambda tx: tasks.is_held(tx, other))
     assert films.claim() is None
 
 
@@ -308,13 +299,13 @@ def test_released_chunk_waits_with_its_reason_and_counts_nothing(films: Films) -
     films.add(2)
     films.finish(films.claimed())
     claim = films.claimed()
-    films.database.write(lambda tx: chunk_leases.release(tx, claim, delay_s=60, code="no_room", error="full"))
+    films.database.write(lambda tx: tasks.release(tx, claim, delay_s=60, code="no_room", error="full"))
     job = films.job()
     assert (job["state"], job["error_code"], job["error"], job["chunks_repeated"]) == ("queued", "no_room", "full", 0)
     assert films.claim() is None
-    assert films.database.read(leases.waiting_queues) == []
+    assert films.database.read(tasks.waiting_queues) == []
     films.skip_delays()
-    assert films.database.read(leases.waiting_queues) == [Queue.ENCODE]
+    assert films.database.read(tasks.waiting_queues) == [Queue.ENCODE]
     films.claimed()
     assert films.job()["error"] is None
 
@@ -414,7 +405,7 @@ def test_retry_lets_a_chunk_fail_as_often_again(films: Films) -> None:
         for number in range(MAX_FAILURES):
             films.skip_delays()
             state = films.fail(films.claimed())
-            assert (state is ChunkState.FAILED) == (number == MAX_FAILURES - 1)
+            assert (state is JobState.FAILED) == (number == MAX_FAILURES - 1)
         films.retry()
         films.lay_out(2)
 
@@ -441,7 +432,8 @@ def _after_cancel(films: Films, total: int = 4) -> list[str]:
     films.cancel()
     films.retry()
     job = films.job()
-    assert (job["stage"], job["queue"], job["state"]) == ("split", "quick", "queued")
+    assert (job["queue"], job["state"]) == ("quick", "queued")
+    assert films.kinds()[0] == TaskKind.SPLIT
     return [chunk.object_key for chunk in films.stored()]
 
 
@@ -473,11 +465,11 @@ def test_retry_queues_the_join_at_once_when_every_chunk_is_there(films: Films) -
     films.add(3)
     present = films.finish_all()
     claim = films.claim_job()
-    films.database.write(lambda tx: leases.fail(tx, claim.job_id, claim.attempt, code="c", error="e", permanent=True))
+    films.database.write(lambda tx: tasks.fail(tx, claim, Failure("c", "e", is_permanent=True)))
     assert set(films.doomed()) == set(present)
     films.retry()
     assert not films.lay_out(3, tuple(present))
-    assert films.claim_job().stage is JobStage.JOIN
+    assert films.claim_job().kind == TaskKind.JOIN
     assert films.doomed() == {}
 
 
@@ -485,32 +477,33 @@ def test_chunk_that_the_store_lost_is_made_again(films: Films) -> None:
     films.add(3)
     films.finish_all()
     claim = films.claim_job()
-    films.database.write(lambda tx: chunk_layout.send_back(tx, claim, [2]))
+    films.database.write(lambda tx: chunks.send_back(tx, claim, [2]))
     assert films.claimed().number == 2
     assert films.claim() is None
     assert films.job()["chunks_repeated"] == 1
     with pytest.raises(Superseded):
-        films.database.write(lambda tx: chunk_layout.send_back(tx, claim, [1]))
+        films.database.write(lambda tx: chunks.send_back(tx, claim, [1]))
 
 
 def test_late_split_does_not_lay_out_again_while_chunks_are_made(films: Films) -> None:
     films.database.write(_job)
     claim = films.claim_job()
     lay_out = [_planned(0), _planned(1)]
-    films.database.write(lambda tx: chunk_layout.lay_out(tx, claim, lay_out, ()))
+    films.database.write(lambda tx: chunks.lay_out(tx, claim, lay_out, ()))
     held = films.claimed()
     with pytest.raises(Superseded):
-        films.database.write(lambda tx: chunk_layout.lay_out(tx, claim, lay_out, ()))
-    assert films.database.read(lambda tx: chunk_leases.is_held(tx, held))
+        films.database.write(lambda tx: chunks.lay_out(tx, claim, lay_out, ()))
+    assert films.database.read(lambda tx: tasks.is_held(tx, held))
 
 
 def test_film_that_cannot_be_joined_is_queued_in_one_piece(films: Films) -> None:
     films.add(2)
     keys = films.finish_all()
     claim = films.claim_job()
-    films.database.write(lambda tx: chunk_layout.in_one_piece(tx, claim))
+    films.database.write(lambda tx: chunks.in_one_piece(tx, claim))
     job = films.job()
-    assert (job["stage"], job["queue"], job["state"], job["chunks_total"]) == ("whole", "encode", "queued", 0)
+    assert (job["queue"], job["state"], job["chunks_total"]) == ("encode", "queued", 0)
+    assert films.kinds() == [TaskKind.MAKE_WHOLE]
     assert set(films.due()) == set(keys)
 
 
@@ -523,7 +516,7 @@ def test_stored_chunks_are_needed_while_their_job_lives_and_doomed_when_the_file
     assert key in films.database.read(objects.named).needed
     films.database.write(_purge)
     assert key in films.due()
-    assert films.database.read(lambda tx: tx.e.Chunk.select().count()) == 0
+    assert films.database.read(lambda tx: tx.e.Task.select().count()) == 0
 
 
 def _purge(tx: Tx) -> None:

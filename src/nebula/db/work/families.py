@@ -1,0 +1,107 @@
+"""One family of encoders for each film: its chunks could not be joined otherwise, for a film has only one header.
+
+The first claim of a chunk of its picture binds a film to the claiming node's family, the first chunk that is done binds
+it to its extradata. A node claims what its own encoder or software may make. If hardware fails, or is gone with its
+node, the whole picture is made again in software, which every node has; `restarts` counts that.
+"""
+
+from __future__ import annotations
+
+from nebula.db import files
+from nebula.db.database import Tx
+from nebula.db.moves import listed, move_tasks
+from nebula.db.work import jobs, rows
+from nebula.domain.encoders import SOFTWARE
+from nebula.domain.limits import ENCODER_GONE_S, MAX_RESTARTS
+from nebula.domain.states import ACTIVE_TASK_STATES, TaskKind, TaskState
+from nebula.domain.work import Failure
+
+_PICTURE = f"kind = '{TaskKind.VIDEO_CHUNK}'"
+# Nothing of the picture is there or being made: whoever comes next chooses the family.
+_UNTOUCHED = (
+    f"NOT EXISTS (SELECT 1 FROM tasks AS made WHERE made.job_id = jobs.id AND made.{_PICTURE}"
+    f" AND made.state IN {listed(ACTIVE_TASK_STATES | {TaskState.DONE})})"
+)
+# Of tasks and their jobs: what a node may claim whose own encoder is $own.
+MAKEABLE = f"(NOT tasks.{_PICTURE} OR jobs.encoder IS NULL OR jobs.encoder IN ($software, $own) OR {_UNTOUCHED})"
+
+
+def bind(tx: Tx, job_id: str, encoder: str) -> bool:
+    """Bind a film to the family if it is bound to none; return whether a node with that family can go on with it.
+
+    Hardware that has left nothing behind is forgotten; software stays, for the film may not suit hardware.
+    """
+    tx.execute(
+        "UPDATE jobs SET encoder = $own, fingerprint = NULL WHERE id = $id AND (encoder IS NULL"
+        f" OR (encoder <> $software AND {_UNTOUCHED}))",
+        own=encoder,
+        id=job_id,
+        software=SOFTWARE,
+    )
+    found = tx.select("SELECT encoder, id FROM jobs WHERE id = $id", id=job_id)
+    return found[0][0] in (encoder, SOFTWARE)
+
+
+def bind_header(tx: Tx, job_id: str, encoder: str, fingerprint: str) -> bool:
+    """Bind a film to the extradata of its first chunk; return whether it is bound to these."""
+    return bool(
+        tx.execute(
+            "UPDATE jobs SET encoder = COALESCE(encoder, $encoder), fingerprint = $print WHERE id = $id"
+            " AND (fingerprint IS NULL OR fingerprint = $print) AND (encoder IS NULL OR encoder = $encoder)"
+            " RETURNING id, attempt",
+            encoder=encoder,
+            print=fingerprint,
+            id=job_id,
+        )
+    )
+
+
+def restart_or_give_up(tx: Tx, job_id: str, failure: Failure) -> bool:
+    """Restart in software; False if that was done so often that the job has failed instead."""
+    restarts, _ = tx.select("SELECT restarts, id FROM jobs WHERE id = $id", id=job_id)[0]
+    if restarts >= MAX_RESTARTS:
+        jobs.fail(tx, job_id, failure)
+        return False
+    restart(tx, job_id)
+    return True
+
+
+def restart(tx: Tx, job_id: str) -> None:
+    """Make the whole picture again, in software. This is not counted as repeated after a death."""
+    picture = f"job_id = $id AND {_PICTURE}"
+    for object_key, _ in tx.select(
+        f"SELECT object_key, id FROM tasks WHERE {picture} AND object_key IS NOT NULL", id=job_id
+    ):
+        files.doom(tx, object_key)
+    # Failures were the hardware's.
+    tx.execute(
+        f"UPDATE tasks SET failures = 0, not_before = NULL, error_code = NULL, error = NULL WHERE {picture}", id=job_id
+    )
+    move_tasks(tx, TaskState.QUEUED, picture, rows.RESET, id=job_id)
+    tx.execute(
+        "UPDATE jobs SET encoder = $encoder, fingerprint = NULL, rejections = 0, restarts = restarts + 1"
+        " WHERE id = $id",
+        encoder=SOFTWARE,
+        id=job_id,
+    )
+    rows.show(tx, job_id)
+
+
+def free_stranded(tx: Tx) -> list[tuple[str, str]]:
+    """Restart the films that wait for an encoder that no node has any more. Returns (job id, encoder) of each.
+
+    A node that was heard of within ENCODER_GONE_S may only be starting.
+    """
+    chunk = f"SELECT 1 FROM tasks WHERE job_id = jobs.id AND {_PICTURE} AND tasks"
+    stranded = tx.select(
+        f"SELECT id, encoder FROM jobs WHERE {rows.LIVE} AND encoder <> $software"
+        f" AND EXISTS ({chunk}.{rows.QUEUED}) AND NOT EXISTS ({chunk}.{rows.ACTIVE})"
+        # The reading of its power is the encode worker's own sign of life; its node's gateway has others.
+        " AND NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.encoder = jobs.encoder AND nodes.power_at >= $since)",
+        software=SOFTWARE,
+        since=tx.after(-ENCODER_GONE_S),
+    )
+    freed = [(job_id, encoder) for job_id, encoder in stranded if rows.lock(tx, job_id) is not None]
+    for job_id, _ in freed:
+        restart(tx, job_id)
+    return freed

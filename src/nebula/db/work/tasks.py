@@ -1,0 +1,324 @@
+"""What workers do to tasks: claim one, keep its lease, end it.
+
+A claim raises the attempt number and sets a lease by the database's clock. Every later statement is a compare-and-set
+on (attempt, state): an attempt that comes back late changes nothing, on any node, and one whose job was cancelled
+notices at its next statement. Claims race by UPDATE ... WHERE, which holds on SQLite and on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nebula.db.database import Tx
+from nebula.db.files import content_record
+from nebula.db.moves import listed, move_tasks
+from nebula.db.work import families, jobs, rows
+from nebula.domain import kinds
+from nebula.domain.encoders import SOFTWARE
+from nebula.domain.kinds import KINDS
+from nebula.domain.limits import MAX_FAILURES, MAX_INTERRUPTIONS
+from nebula.domain.states import JobState, PlanAction, Queue, TaskKind, TaskState
+from nebula.domain.work import Claim, Claimant, Failure, Interrupted
+from nebula.errors import Superseded
+
+CLAIM_TRIES = 100  # each lost race means that another worker got a task
+RETRY_AFTER_S = 10  # doubled by each failure
+HELD = f"id = $task AND attempt = $attempt AND {rows.ACTIVE}"
+IS_DUE = f"{rows.QUEUED} AND (not_before IS NULL OR not_before <= $now)"
+AGAIN = f"{rows.FREE}, progress = 0"
+
+
+def claim_next(tx: Tx, claimant: Claimant) -> Claim | None:
+    """Take the first task that waits in a queue and that this worker may do; None if there is none.
+
+    The lowest priority number goes first, and then the oldest job. A task of another plan version is left alone, as is
+    a chunk of a film that is bound to hardware that this node has not.
+    """
+    for _ in range(CLAIM_TRIES):
+        found = _first(tx, claimant)
+        if not found:
+            return None
+        task_id, job_id, kind, attempt, step = found[0]
+        if _take(tx, claimant, (task_id, job_id, kind, attempt)):
+            if step == 0:
+                _begin(tx, job_id)
+            rows.show(tx, job_id)
+            return claim_record(tx, task_id)
+    return None
+
+
+def _first(tx: Tx, claimant: Claimant) -> list[tuple[Any, ...]]:
+    is_busy = runs(tx, claimant.queue, claimant.node)
+    # A kind that this version does not know is a later version's.
+    claimable = kinds.names(lambda kind: not (kind.runs_alone and is_busy))
+    on_mains = "" if claimant.may_run_all else " AND needs_mains = FALSE"
+    return tx.select(
+        "SELECT tasks.id, job_id, tasks.kind, tasks.attempt, step FROM tasks JOIN jobs ON jobs.id = tasks.job_id"
+        " WHERE tasks.queue = $queue AND tasks.state = 'queued'"
+        " AND (tasks.not_before IS NULL OR tasks.not_before <= $now)"
+        " AND (tasks.plan_version IS NULL OR tasks.plan_version = $version)"
+        f" AND jobs.{rows.LIVE} AND tasks.kind IN {listed(claimable)}{on_mains} AND {families.MAKEABLE}"
+        " ORDER BY tasks.priority, tasks.created_at, job_id, step, number LIMIT 1",
+        queue=claimant.queue.value,
+        now=tx.now,
+        version=claimant.plan_version,
+        own=claimant.encoder,
+        software=SOFTWARE,
+    )
+
+
+def _take(tx: Tx, claimant: Claimant, found: tuple[str, str, str, int]) -> bool:
+    task_id, job_id, kind, attempt = found
+    job_attempt = rows.lock(tx, job_id)
+    if job_attempt is None:
+        return False
+    if kind == TaskKind.VIDEO_CHUNK and not families.bind(tx, job_id, claimant.encoder):
+        return False  # another node was quicker
+    is_part = KINDS[kind].is_part
+    taken = move_tasks(
+        tx,
+        TaskState.RUNNING,
+        f"id = $task AND attempt = $attempt AND {rows.QUEUED}",
+        "attempt = $next, node = $node, lease_until = $lease, not_before = NULL, progress = 0, speed = NULL,"
+        " paused_reason = NULL, error_code = NULL, error = NULL",
+        task=task_id,
+        attempt=attempt,
+        next=attempt + 1 if is_part else job_attempt + 1,
+        node=claimant.node,
+        lease=tx.after(KINDS[kind].lease_s),
+    )
+    if taken and not is_part:  # keys of objects hold the job's attempt number, and people see it
+        tx.execute("UPDATE jobs SET attempt = attempt + 1, finished_at = NULL WHERE id = $id", id=job_id)
+    return bool(taken)
+
+
+def _begin(tx: Tx, job_id: str) -> None:
+    tx.execute(
+        "UPDATE jobs SET started_at = $now, warning = NULL, command = NULL, log = NULL WHERE id = $id",
+        id=job_id,
+        now=tx.now,
+    )
+
+
+def claim_record(tx: Tx, task_id: str) -> Claim:
+    """Return what the worker of a task needs to know."""
+    row = tx.e.Task[task_id]
+    job, content = row.job, row.job.content
+    # Only a probe asks what a file is called: who encodes on another machine need not know, and may not (grants.py).
+    named = content.files.select().order_by(lambda file: (file.created_at, file.id))
+    oldest = named.first() if row.kind == TaskKind.PROBE else None
+    return Claim(
+        task_id=row.id,
+        job_id=job.id,
+        kind=row.kind,
+        number=row.number,
+        attempt=row.attempt,
+        payload=row.payload,
+        plan_version=row.plan_version,
+        content=content_record(content),
+        facts=content.facts,
+        plan=None if job.plan is None else PlanAction(job.plan),
+        rung=job.rung,
+        encoder=job.encoder,
+        restarts=job.restarts,
+        name="" if oldest is None else oldest.name,
+        media_type=content.media_type if oldest is None else oldest.media_type,
+    )
+
+
+def runs(tx: Tx, queue: Queue, node: str) -> bool:
+    """Return whether a node does a task of the queue now."""
+    sql = f"SELECT id, attempt FROM tasks WHERE node = $node AND queue = $queue AND {rows.ACTIVE} LIMIT 1"
+    return bool(tx.select(sql, node=node, queue=queue.value))
+
+
+def heartbeat(tx: Tx, claim: Claim, progress: float | None = None, speed: float | None = None) -> bool:
+    """Renew the lease, and note the progress if there is any; False if the attempt was superseded or cancelled."""
+    if rows.lock(tx, claim.job_id) is None:
+        return False
+    noted = "" if progress is None else ", progress = $progress, speed = $speed"
+    values = {} if progress is None else {"progress": progress, "speed": speed}
+    sql = f"UPDATE tasks SET lease_until = $lease{noted} WHERE {HELD} RETURNING id, attempt"
+    is_renewed = bool(tx.execute(sql, lease=tx.after(KINDS[claim.kind].lease_s), **values, **_ids(claim)))
+    if is_renewed:
+        rows.show(tx, claim.job_id)
+    return is_renewed
+
+
+def is_held(tx: Tx, claim: Claim) -> bool:
+    """Return whether the attempt still owns its task."""
+    return bool(tx.select(f"SELECT id, attempt FROM tasks WHERE {HELD}", **_ids(claim)))
+
+
+def hold(tx: Tx, claim: Claim) -> None:
+    """Lock the job of a task that the attempt owns. Raises Superseded if it does not own it any more."""
+    rows.lock_or_lose(tx, claim.job_id)
+    if not is_held(tx, claim):
+        raise Superseded("Another attempt owns this task, or its job was cancelled.")
+
+
+def pause(tx: Tx, claim: Claim, reason: str | None) -> bool:
+    """Show that the attempt waits and why or, without a reason, that it goes on; False as for `heartbeat`."""
+    if rows.lock(tx, claim.job_id) is None or not is_held(tx, claim):
+        return False
+    tx.execute(f"UPDATE tasks SET paused_reason = $reason, speed = NULL WHERE {HELD}", reason=reason, **_ids(claim))
+    move_tasks(tx, TaskState.RUNNING if reason is None else TaskState.PAUSED, HELD, **_ids(claim))
+    rows.show(tx, claim.job_id)
+    return True
+
+
+def note(tx: Tx, claim: Claim, *, command: str | None, log: str | None = None) -> None:
+    """Keep the exact command of the latest run, and the tail of its stderr, with the job."""
+    tx.execute(
+        f"UPDATE jobs SET command = $command, log = $log WHERE id = $job AND EXISTS (SELECT 1 FROM tasks WHERE {HELD})",
+        command=command,
+        log=log,
+        job=claim.job_id,
+        **_ids(claim),
+    )
+
+
+def note_encoder(tx: Tx, claim: Claim, encoder: str, *, is_restart: bool = False) -> None:
+    """Keep what a film is encoded with in one piece, and whether it was begun with something else before."""
+    tx.execute(
+        "UPDATE jobs SET encoder = $encoder, restarts = restarts + $more WHERE id = $job"
+        f" AND EXISTS (SELECT 1 FROM tasks WHERE {HELD})",
+        encoder=encoder,
+        more=int(is_restart),
+        job=claim.job_id,
+        **_ids(claim),
+    )
+
+
+def finish(tx: Tx, claim: Claim, *, warning: str | None = None) -> Queue | None:
+    """End a task as done; the last one ends its job. Returns the queue of the tasks that waited for it.
+
+    Raises Superseded: the transaction that publishes its result must not commit then.
+    """
+    hold(tx, claim)
+    move_tasks(tx, TaskState.DONE, HELD, f"{rows.FREE}, progress = 1", **_ids(claim))
+    return go_on(tx, claim.job_id, warning)
+
+
+def go_on(tx: Tx, job_id: str, warning: str | None = None) -> Queue | None:
+    """Queue what waited for a task that is done, or end the job if that was the last one."""
+    queue = rows.unblock(tx, job_id)
+    if tx.select(f"SELECT id, kind FROM tasks WHERE job_id = $id AND NOT {rows.DONE} LIMIT 1", id=job_id):
+        rows.show(tx, job_id)
+    else:
+        jobs.finish(tx, job_id, warning)
+    return queue
+
+
+def fail(tx: Tx, claim: Claim, failure: Failure) -> JobState:
+    """Note a failure: the task waits for its next try, or its job has failed for good. Raises Superseded."""
+    hold(tx, claim)
+    ((_, _, _, _, failures, _),) = move_tasks(
+        tx,
+        TaskState.QUEUED,
+        HELD,
+        f"failures = failures + 1, repeats = repeats + 1, {AGAIN}, error_code = $code, error = $error",
+        code=failure.code,
+        error=failure.error,
+        **_ids(claim),
+    )
+    if failure.is_permanent or failures >= MAX_FAILURES:
+        _fail_for_good(tx, claim.job_id, claim.task_id, failure)
+        return JobState.FAILED
+    if failure.log is not None:
+        tx.execute("UPDATE jobs SET log = $log WHERE id = $id", log=failure.log, id=claim.job_id)
+    _wait(tx, claim, RETRY_AFTER_S * 2 ** (failures - 1))
+    return JobState.QUEUED
+
+
+def release(tx: Tx, claim: Claim, *, delay_s: float = 0, code: str | None = None, error: str | None = None) -> None:
+    """Put a task back that could not be done now, through no fault of its own. Raises Superseded."""
+    hold(tx, claim)
+    changes = f"{AGAIN}, error_code = $code, error = $error"
+    move_tasks(tx, TaskState.QUEUED, HELD, changes, code=code, error=error, **_ids(claim))
+    _wait(tx, claim, delay_s)
+
+
+def interrupt(tx: Tx, claim: Claim, failure: Failure, *, delay_s: float) -> None:
+    """Put a task back that was broken off in the middle. Raises Superseded.
+
+    It waits twice as long each time. After MAX_INTERRUPTIONS its job has failed, so that it does not go on for ever.
+    """
+    hold(tx, claim)
+    changes = f"interruptions = interruptions + 1, repeats = repeats + 1, {AGAIN}, error_code = $code, error = $error"
+    ((*_, times),) = move_tasks(
+        tx, TaskState.QUEUED, HELD, changes, code=failure.code, error=failure.error, **_ids(claim)
+    )
+    if times > MAX_INTERRUPTIONS:
+        why = f"It was broken off {times} times. {failure.error}"
+        _fail_for_good(tx, claim.job_id, claim.task_id, Failure(failure.code, why))
+    else:
+        _wait(tx, claim, delay_s * 2 ** (times - 1))
+
+
+def give_back(tx: Tx, queue: Queue, node: str) -> list[Interrupted]:
+    """Put back every task that this node's worker of the queue holds: it has just started, so they died with it."""
+    return _interrupt(tx, "node = $node AND queue = $queue", node=node, queue=queue.value)
+
+
+def expire(tx: Tx) -> list[Interrupted]:
+    """Put back every task whose lease ran out."""
+    return _interrupt(tx, "lease_until < $now", now=tx.now)
+
+
+def waiting_queues(tx: Tx) -> list[Queue]:
+    """Return the queues in which tasks wait and none runs: who runs one takes the next by itself."""
+    found = tx.select(
+        f"SELECT queue, COUNT(*) FROM tasks WHERE {IS_DUE} AND queue NOT IN"
+        f" (SELECT queue FROM tasks WHERE {rows.ACTIVE}) GROUP BY queue ORDER BY queue",
+        now=tx.now,
+    )
+    return [Queue(queue) for queue, _ in found]
+
+
+def planned_before(tx: Tx, plan_version: int, limit: int = 100) -> list[Claim]:
+    """Return the first task of jobs that wait with a plan of an older version: no worker of this version takes them."""
+    found = tx.select(
+        "SELECT tasks.id, job_id FROM tasks JOIN jobs ON jobs.id = tasks.job_id WHERE jobs.state = 'queued'"
+        f" AND step = 0 AND tasks.plan_version < $version ORDER BY jobs.created_at LIMIT {int(limit)}",
+        version=plan_version,
+    )
+    return [claim_record(tx, task_id) for task_id, _ in found]
+
+
+def _interrupt(tx: Tx, condition: str, **values: Any) -> list[Interrupted]:
+    interrupted: list[Interrupted] = []
+    held = tx.select(
+        f"SELECT DISTINCT job_id, job_id AS id FROM tasks WHERE {rows.ACTIVE} AND {condition} ORDER BY job_id", **values
+    )
+    for job_id, _ in held:
+        if rows.lock(tx, job_id) is None:
+            continue
+        changes = f"interruptions = interruptions + 1, repeats = repeats + 1, {AGAIN}"
+        where = f"job_id = $job AND {rows.ACTIVE} AND {condition}"
+        dead = move_tasks(tx, TaskState.QUEUED, where, changes, job=job_id, **values)
+        interrupted += [Interrupted(job_id, kind, number, attempt) for _, kind, number, attempt, _, _ in dead]
+        rows.show(tx, job_id)
+        for task_id, kind, number, _, _, interruptions in dead:
+            if interruptions > MAX_INTERRUPTIONS:
+                what = f"made chunk {number}" if KINDS[kind].is_part else "did this job"
+                why = f"The worker died {interruptions} times while it {what}."
+                _fail_for_good(tx, job_id, task_id, Failure("kept_dying", why))
+                break
+    return interrupted
+
+
+def _fail_for_good(tx: Tx, job_id: str, task_id: str, failure: Failure) -> None:
+    rows.show(tx, job_id)
+    move_tasks(tx, TaskState.FAILED, "id = $task", task=task_id)
+    jobs.fail(tx, job_id, failure)
+
+
+def _wait(tx: Tx, claim: Claim, delay_s: float) -> None:
+    moment = tx.after(delay_s) if delay_s else None
+    tx.execute("UPDATE tasks SET not_before = $moment WHERE id = $id", moment=moment, id=claim.task_id)
+    rows.show(tx, claim.job_id)
+
+
+def _ids(claim: Claim) -> dict[str, Any]:
+    return {"task": claim.task_id, "attempt": claim.attempt}
