@@ -11,15 +11,23 @@ from typing import Any
 
 from nebula.db import files
 from nebula.db.database import Tx, aware
+from nebula.db.moves import listed, sources
 from nebula.domain import object_keys
 from nebula.domain.limits import FINISHING_LEASE_S, LEASE_S, UPLOAD_LIFE_S
 from nebula.domain.records import Upload
-from nebula.domain.states import UploadState, Visibility
+from nebula.domain.states import (
+    ENDED_UPLOAD_STATES,
+    FINISHING_UPLOAD_STATES,
+    UPLOAD_MOVES,
+    UploadState,
+    Visibility,
+)
 from nebula.errors import Superseded
 
 AT_ONCE = 100  # rows that one look of the sweep takes
-FINISHING = (UploadState.COMPLETING, UploadState.VERIFYING)
-UNFINISHED = (UploadState.RECEIVING, *FINISHING)
+UNFINISHED = (UploadState.RECEIVING, *FINISHING_UPLOAD_STATES)
+FINISHING = f"state IN {listed(FINISHING_UPLOAD_STATES)}"
+ENDED = f"state IN {listed(ENDED_UPLOAD_STATES)}"
 
 StoredPart = tuple[int, str, int]  # number, etag, size: the store's Part, which db/ does not know
 
@@ -132,8 +140,8 @@ def acknowledge(tx: Tx, upload: Upload, new_parts: list[StoredPart], offset: int
 
 def complete(tx: Tx, upload: Upload) -> Upload:
     """Move on from receiving: every byte is acknowledged. This attempt holds the lease of what follows."""
-    row = _held(tx, upload, UploadState.RECEIVING)
-    row.set(state=UploadState.COMPLETING, length_bytes=row.offset_bytes, lease_until=tx.after(FINISHING_LEASE_S))
+    row = _moved(tx, upload, UploadState.COMPLETING)
+    row.set(length_bytes=row.offset_bytes, lease_until=tx.after(FINISHING_LEASE_S))
     tx.flush()
     return upload_record(row)
 
@@ -155,7 +163,8 @@ def start_again(tx: Tx, upload: Upload, kept_parts: int, offset: int) -> None:
     if row is None or upload_record(row) != upload:
         raise Superseded("The upload has moved on.")
     tx.execute("DELETE FROM upload_parts WHERE upload_id = $id AND number > $kept", id=upload.id, kept=kept_parts)
-    row.set(state=UploadState.RECEIVING, attempt=row.attempt + 1, offset_bytes=offset)
+    _moved(tx, upload, UploadState.RECEIVING)
+    row.set(attempt=row.attempt + 1, offset_bytes=offset)
     row.set(lease_until=None if row.resumable else tx.now, updated_at=tx.now)
     if kept_parts == 0:
         row.set(multipart_id=None)
@@ -165,7 +174,11 @@ def start_again(tx: Tx, upload: Upload, kept_parts: int, offset: int) -> None:
 def claim(tx: Tx, upload_id: str) -> Upload | None:
     """Take over an upload that is being finished and whose lease ran out; None where somebody holds it."""
     row = tx.e.Upload.get_for_update(id=upload_id)
-    if row is None or row.state not in FINISHING or (row.lease_until is not None and row.lease_until > tx.now):
+    if (
+        row is None
+        or row.state not in FINISHING_UPLOAD_STATES
+        or (row.lease_until is not None and row.lease_until > tx.now)
+    ):
         return None
     row.set(attempt=row.attempt + 1, lease_until=tx.after(FINISHING_LEASE_S))
     tx.flush()
@@ -174,16 +187,16 @@ def claim(tx: Tx, upload_id: str) -> Upload | None:
 
 def verify(tx: Tx, upload: Upload) -> Upload:
     """Move on from completing: the object is there."""
-    row = _held(tx, upload, UploadState.COMPLETING)
-    row.set(state=UploadState.VERIFYING, updated_at=tx.now)
+    row = _moved(tx, upload, UploadState.VERIFYING)
+    row.set(updated_at=tx.now)
     tx.flush()
     return upload_record(row)
 
 
 def finish(tx: Tx, upload: Upload, file_id: str) -> None:
     """Move on from verifying: the file's row exists, in this same transaction."""
-    row = _held(tx, upload, UploadState.VERIFYING)
-    row.set(state=UploadState.DONE, file_id=file_id, lease_until=None, updated_at=tx.now)
+    row = _moved(tx, upload, UploadState.DONE)
+    row.set(file_id=file_id, lease_until=None, updated_at=tx.now)
     tx.flush()
 
 
@@ -192,8 +205,8 @@ def fail(tx: Tx, upload: Upload, code: str, message: str, *, doomed_after_s: flo
 
     Where another may still be writing to the store, its object is deleted only `doomed_after_s` later.
     """
-    row = _held(tx, upload, *UNFINISHED)
-    row.set(state=UploadState.FAILED, error_code=code, error=message, attempt=row.attempt + 1, offset_bytes=0)
+    row = _moved(tx, upload, UploadState.FAILED)
+    row.set(error_code=code, error=message, attempt=row.attempt + 1, offset_bytes=0)
     row.set(lease_until=None, updated_at=tx.now, expires_at=tx.after(UPLOAD_LIFE_S))
     tx.flush()
     _forget_parts(tx, upload.id)
@@ -203,28 +216,26 @@ def fail(tx: Tx, upload: Upload, code: str, message: str, *, doomed_after_s: flo
 def doom_leftover(tx: Tx, upload: Upload) -> None:
     """Doom what a superseded attempt may have written after its upload had ended. No content names it any more."""
     row = tx.e.Upload.get_for_update(id=upload.id)
-    if row is None or row.state in (UploadState.DONE, UploadState.FAILED):
+    if row is None or row.state in ENDED_UPLOAD_STATES:
         files.doom(tx, upload.object_key)
 
 
 def remove(tx: Tx, upload_id: str) -> None:
     """Remove an ended upload's row."""
     _forget_parts(tx, upload_id)
-    tx.execute("DELETE FROM uploads WHERE id = $id AND state IN ('done', 'failed')", id=upload_id)
+    tx.execute(f"DELETE FROM uploads WHERE id = $id AND {ENDED}", id=upload_id)
 
 
 def left_alone(tx: Tx) -> list[str]:
     """Return uploads that are being finished and whose lease ran out."""
-    return _ids(
-        tx, "state IN ('completing', 'verifying') AND (lease_until IS NULL OR lease_until <= $now)", "updated_at"
-    )
+    return _ids(tx, f"{FINISHING} AND (lease_until IS NULL OR lease_until <= $now)", "updated_at")
 
 
 def given_up(tx: Tx) -> list[Upload]:
     """Return uploads that receive nothing any more: expired ones, and bodies that died with their connection."""
     found = _ids(
         tx,
-        "state = 'receiving' AND (expires_at <= $now OR (resumable = FALSE AND lease_until <= $now))",
+        f"state = '{UploadState.RECEIVING}' AND (expires_at <= $now OR (resumable = FALSE AND lease_until <= $now))",
         "expires_at",
     )
     return [upload_record(tx.e.Upload[upload_id]) for upload_id in found]
@@ -232,7 +243,7 @@ def given_up(tx: Tx) -> list[Upload]:
 
 def outlived(tx: Tx) -> list[str]:
     """Return ended uploads whose outcome nobody asks for any more."""
-    return _ids(tx, "state IN ('done', 'failed') AND expires_at <= $now", "expires_at")
+    return _ids(tx, f"{ENDED} AND expires_at <= $now", "expires_at")
 
 
 def is_new(tx: Tx, account_id: str, name: str, sha256: str) -> bool:
@@ -264,9 +275,16 @@ def _held(tx: Tx, upload: Upload, *states: UploadState) -> Any:
     return row
 
 
+def _moved(tx: Tx, upload: Upload, target: UploadState) -> Any:
+    """Move an upload that this attempt holds. Raises Superseded if its state allows no such move."""
+    row = _held(tx, upload, *sources(UPLOAD_MOVES, target))
+    row.state = target
+    return row
+
+
 def _alive(tx: Tx, row: Any) -> dict[str, datetime | None]:
     alive: dict[str, datetime | None] = {"updated_at": tx.now, "expires_at": tx.after(UPLOAD_LIFE_S)}
-    if row.state in FINISHING:
+    if row.state in FINISHING_UPLOAD_STATES:
         alive["lease_until"] = tx.after(FINISHING_LEASE_S)
     elif not row.resumable:
         alive["lease_until"] = tx.after(LEASE_S)

@@ -18,7 +18,7 @@ from nebula.db.database import Database, Tx
 from nebula.domain import names
 from nebula.domain.limits import LEASE_S, MAX_UPLOAD_BYTES, PART_SIZE_BYTES
 from nebula.domain.records import Principal, Upload
-from nebula.domain.states import UploadState, Visibility
+from nebula.domain.states import FINISHING_UPLOAD_STATES, UploadState, Visibility
 from nebula.errors import (
     ChecksumMismatch,
     Conflict,
@@ -46,7 +46,6 @@ log = logging.getLogger(__name__)
 WAIT_S = 10.0  # how long a final body waits for its file
 TRIES = 5
 STILL_TO_BE_DONE = (Superseded, StoreUnavailable, NoRoom)  # the sweep or another goes on: so far, it is being verified
-FINISHING = (UploadState.COMPLETING, UploadState.VERIFYING)
 
 
 class Uploads:
@@ -96,7 +95,7 @@ class Uploads:
         """
         standing = self._reconciling.current(upload_id)
         upload = self._own(principal, standing)
-        if upload.state in FINISHING:
+        if upload.state in FINISHING_UPLOAD_STATES:
             self._finishing.take_over(upload_id)
         return upload
 

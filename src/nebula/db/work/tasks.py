@@ -54,7 +54,7 @@ def _first(tx: Tx, claimant: Claimant) -> list[tuple[Any, ...]]:
     on_mains = "" if claimant.may_run_all else " AND needs_mains = FALSE"
     return tx.select(
         "SELECT tasks.id, job_id, tasks.kind, tasks.attempt, step FROM tasks JOIN jobs ON jobs.id = tasks.job_id"
-        " WHERE tasks.queue = $queue AND tasks.state = 'queued'"
+        f" WHERE tasks.queue = $queue AND tasks.{rows.QUEUED}"
         " AND (tasks.not_before IS NULL OR tasks.not_before <= $now)"
         " AND (tasks.plan_version IS NULL OR tasks.plan_version = $version)"
         f" AND jobs.{rows.LIVE} AND tasks.kind IN {listed(claimable)}{on_mains} AND {families.MAKEABLE}"
@@ -279,7 +279,8 @@ def waiting_queues(tx: Tx) -> list[Queue]:
 def planned_before(tx: Tx, plan_version: int, limit: int = 100) -> list[Claim]:
     """Return the first task of jobs that wait with a plan of an older version: no worker of this version takes them."""
     found = tx.select(
-        "SELECT tasks.id, job_id FROM tasks JOIN jobs ON jobs.id = tasks.job_id WHERE jobs.state = 'queued'"
+        "SELECT tasks.id, job_id FROM tasks JOIN jobs ON jobs.id = tasks.job_id"
+        f" WHERE jobs.state = '{JobState.QUEUED}'"
         f" AND step = 0 AND tasks.plan_version < $version ORDER BY jobs.created_at LIMIT {int(limit)}",
         version=plan_version,
     )
