@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import asdict
 from typing import Any
 
 from nebula.db import files
@@ -68,20 +69,8 @@ def publish_rendition(tx: Tx, claim: Claim, made: NewRendition) -> None:
     Raises Superseded, changing nothing.
     """
     tasks.finish(tx, claim, warning=made.warning)
-    tx.e.Rendition(
-        id=str(uuid.uuid4()),
-        content=claim.content.id,
-        rung=made.rung,
-        object_key=made.object_key,
-        size_bytes=made.size_bytes,
-        sha256=made.sha256,
-        width=made.width,
-        height=made.height,
-        duration_s=made.duration_s,
-        video_codec=made.video_codec,
-        audio_codec=made.audio_codec,
-        created_at=tx.now,
-    )
+    fields = {name: value for name, value in asdict(made).items() if name != "warning"}
+    tx.e.Rendition(id=str(uuid.uuid4()), content=claim.content.id, created_at=tx.now, **fields)
     tx.e.Content[claim.content.id].state = FileState.READY
     tx.flush()
     files.spare(tx, made.object_key)

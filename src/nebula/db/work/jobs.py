@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import fields
 from typing import Any
 
 from nebula.db.database import Tx, aware
@@ -22,45 +23,27 @@ LOWER_RANK = 10  # of the rungs below a film's first, and on
 ENDED = "lease_until = NULL, speed = NULL, eta_s = NULL, paused_reason = NULL, finished_at = $now"
 ANEW = (
     "attempt = attempt + 1, failures = 0, interruptions = 0, rejections = 0, restarts = 0, progress = 0, speed = NULL,"
-    " eta_s = NULL, node = NULL, lease_until = NULL, error_code = NULL, error = NULL, warning = NULL, log = NULL, finished_at = NULL"
+    " eta_s = NULL, node = NULL, lease_until = NULL, error_code = NULL, error = NULL, warning = NULL,"
+    " log = NULL, finished_at = NULL"
 )
 
 
 def job_record(row: Any, file_id: str | None) -> Job:
     """Turn a job's row into its record; `file_id` is that of Job (db/listing.py finds it)."""
+    own = {field.name: getattr(row, field.name) for field in fields(Job) if hasattr(row, field.name)}
     return Job(
-        id=row.id,
-        content_id=row.content.id,
-        account_id=row.content.account.id,
-        account_name=row.content.account.name,
-        file_id=file_id,
-        kind=row.kind,
-        queue=Queue(row.queue),
-        state=JobState(row.state),
-        attempt=row.attempt,
-        failures=row.failures,
-        progress=row.progress,
-        speed=row.speed,
-        eta_s=row.eta_s,
-        node=row.node,
-        plan=None if row.plan is None else PlanAction(row.plan),
-        plan_reasons=tuple(json.loads(row.plan_reasons or "[]")),
-        rung=row.rung,
-        command=row.command,
-        warning=row.warning,
-        paused_reason=row.paused_reason,
-        error_code=row.error_code,
-        error=row.error,
-        log=row.log,
-        chunks_total=row.chunks_total,
-        chunks_done=row.chunks_done,
-        chunks_repeated=row.chunks_repeated,
-        encoder=row.encoder,
-        rejections=row.rejections,
-        restarts=row.restarts,
-        created_at=aware(row.created_at),
-        started_at=aware(row.started_at),
-        finished_at=aware(row.finished_at),
+        **own
+        | {
+            "content_id": row.content.id,
+            "account_id": row.content.account.id,
+            "account_name": row.content.account.name,
+            "file_id": file_id,
+            "queue": Queue(row.queue),
+            "state": JobState(row.state),
+            "plan": None if row.plan is None else PlanAction(row.plan),
+            "plan_reasons": tuple(json.loads(row.plan_reasons or "[]")),
+            **{name: aware(own[name]) for name in ("created_at", "started_at", "finished_at")},
+        }
     )
 
 
