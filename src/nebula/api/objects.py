@@ -28,7 +28,7 @@ from nebula.api.shapes import (
     mapping,
     maybe,
 )
-from nebula.domain import states
+from nebula.domain import kinds, states
 from nebula.domain.listing import FileDetails
 from nebula.domain.records import Job, Link, Node, Operation, PowerChange, Principal, Rendition, Session, Subtitles
 from nebula.domain.subtitles import language_tag
@@ -100,7 +100,7 @@ JOB = Shape[Job](
     id=ID,
     file_id=maybe(ID),
     account=at(TEXT, "account_name"),  # whose file it works on
-    kind=enum(states.JobKind),
+    kind=enum(kinds.job_kinds()),
     queue=enum(states.Queue),
     state=enum(states.JobState),
     progress=FRACTION,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
@@ -69,8 +68,8 @@ def mapping(kind: Type) -> Type:
     )
 
 
-def enum(members: type[StrEnum]) -> Type:
-    """Return the members of an enum as text."""
+def enum(members: Iterable[str]) -> Type:
+    """Return one of several words: an enum's members, for example."""
     return Type({"type": "string", "enum": [str(member) for member in members]})
 
 
