@@ -222,7 +222,7 @@ def test_work_of_a_disabled_account_ends_and_does_not_come_back_by_itself(
     accounts.disable_account("member")
     assert {_state(shelf, job_id) for job_id in (waiting, running, held)} == {"cancelled"}
     assert _state(shelf, other) == "queued"
-    assert not shelf.database.read(lambda tx: tasks.is_held(tx, claim.job_id, claim.attempt))
+    assert not shelf.database.read(lambda tx: tasks.is_held(tx, claim))
     accounts.enable_account("member")
     assert {_state(shelf, job_id) for job_id in (waiting, running, held)} == {"cancelled"}
     assert people.owner.post(f"{V1}/jobs/{running}/retry").json["state"] == "queued"
@@ -256,7 +256,8 @@ def _with_chunk(shelf: Shelf, job_id: str, *, number: int = 1, object_key: str |
         if object_key is not None:
             chunk = replace(chunk, object_key=object_key, result=made, is_done=True)
         rows.add(tx, job_id, chunk)
-        tx.execute("UPDATE tasks SET state = 'running', node = 'n1', attempt = 1 WHERE state = 'waiting'")
+        tx.execute("UPDATE tasks SET state = 'running', node = 'n1', attempt = 1 WHERE state = 'waiting' AND step = 1")
+        rows.add(tx, job_id, NewTask(TaskKind.JOIN, chunks.JOIN))
         rows.show(tx, job_id)
 
     shelf.database.write(work)

@@ -225,7 +225,9 @@ def _cancel(tx: Tx, job_id: str) -> bool:
 
 def _move_content(tx: Tx, content_id: str, source: FileState, target: FileState) -> None:
     sql = f"UPDATE contents SET state = '{target}' WHERE id = $id AND state = '{source}' RETURNING id, state"
-    tx.execute(sql, id=content_id)
+    if tx.execute(sql, id=content_id):
+        tx.e.Content[content_id].state = target  # for who has loaded the row before
+        tx.flush()
 
 
 def _state(tx: Tx, job_id: str) -> str:
