@@ -22,7 +22,7 @@ from nebula.domain.limits import (
     MAX_RESTARTS,
 )
 from nebula.domain.states import JobState, Queue, TaskKind
-from nebula.domain.work import Claim, Claimant, Failure, Interrupted, MadeChunk, NewJob, NewTask
+from nebula.domain.work import Claim, Claimant, Failure, MadeChunk, NewJob, NewTask, TaskAttempt
 from nebula.errors import Superseded
 from nebula.services import leaving
 from tests.rows import add_content
@@ -133,7 +133,7 @@ def _job(tx: Tx, **more: Any) -> str:
     return jobs.add(tx, add_content(tx), NewJob(NewTask(TaskKind.SPLIT, plan_version=VERSION), **more))
 
 
-def _shown(interrupted: list[Interrupted]) -> list[tuple[str, int, int]]:
+def _shown(interrupted: list[TaskAttempt]) -> list[tuple[str, int, int]]:
     return [(each.job_id, each.number, each.attempt) for each in interrupted]
 
 
@@ -299,7 +299,7 @@ def test_released_chunk_waits_with_its_reason_and_counts_nothing(films: Films) -
     films.add(2)
     films.finish(films.claimed())
     claim = films.claimed()
-    films.database.write(lambda tx: tasks.release(tx, claim, delay_s=60, code="no_room", error="full"))
+    films.database.write(lambda tx: tasks.release(tx, claim, Failure("no_room", "full"), delay_s=60))
     job = films.job()
     assert (job["state"], job["error_code"], job["error"], job["chunks_repeated"]) == ("queued", "no_room", "full", 0)
     assert films.claim() is None

@@ -15,7 +15,7 @@ from nebula.db.database import Database, Tx
 from nebula.db.work import jobs, tasks
 from nebula.domain.limits import LEASE_S, MAX_FAILURES, MAX_INTERRUPTIONS
 from nebula.domain.states import JOB_MOVES, FileState, JobState, Queue, TaskKind
-from nebula.domain.work import Claim, Claimant, Failure, Interrupted, NewJob, NewTask
+from nebula.domain.work import Claim, Claimant, Failure, NewJob, NewTask, TaskAttempt
 from nebula.errors import Conflict, Superseded
 from tests.rows import add_content
 
@@ -66,7 +66,7 @@ def _run_out(database: Database, job_id: str) -> None:
     database.write(lambda tx: tx.execute(sql, past=tx.after(-1), id=job_id))
 
 
-def _shown(interrupted: list[Interrupted]) -> list[tuple[str, int]]:
+def _shown(interrupted: list[TaskAttempt]) -> list[tuple[str, int]]:
     return [(each.job_id, each.attempt) for each in interrupted]
 
 
@@ -262,7 +262,7 @@ def test_failure_leaves_a_content_ready_that_can_be_played(database: Database) -
 def test_released_job_waits_with_its_reason_and_counts_no_failure(database: Database) -> None:
     (job_id,) = _add_jobs(database)
     claim = _claimed(database)
-    database.write(lambda tx: tasks.release(tx, claim, delay_s=60, code="no_room", error="full"))
+    database.write(lambda tx: tasks.release(tx, claim, Failure("no_room", "full"), delay_s=60))
     row = _row(database, job_id)
     assert (row["state"], row["error_code"], row["error"]) == (JobState.QUEUED, "no_room", "full")
     assert (row["failures"], row["interruptions"], row["content_state"]) == (0, 0, FileState.PROCESSING)

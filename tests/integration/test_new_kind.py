@@ -10,7 +10,7 @@ from nebula.db.work import jobs, rows, tasks
 from nebula.domain.kinds import KINDS, Kind
 from nebula.domain.records import Principal
 from nebula.domain.states import FileState, JobState, Queue, Role, TaskKind
-from nebula.domain.work import Claimant, Interrupted, NewJob, NewTask
+from nebula.domain.work import Claimant, NewJob, NewTask, TaskAttempt
 from nebula.errors import FfmpegFailed
 from nebula.services.attempt import Attempt
 from nebula.services.jobs import Jobs
@@ -96,7 +96,7 @@ def test_lease_of_a_new_kind_is_as_long_as_its_row_says_and_runs_out(bench: Benc
     now = bench.database.read(lambda tx: tx.now)
     assert 20 < (toys.job(job_id)["lease_until"] - now).total_seconds() <= 30
     bench.sql("UPDATE tasks SET lease_until = $past", past=bench.database.read(lambda tx: tx.after(-1)))
-    assert bench.database.write(tasks.expire) == [Interrupted(job_id, TOY, 0, 1)]
+    assert bench.database.write(tasks.expire) == [TaskAttempt(job_id, TOY, 0, 1)]
     assert toys.job(job_id)["state"] == JobState.QUEUED
 
 

@@ -24,14 +24,26 @@ class Claimant:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A task as the worker that holds it sees it; `attempt` guards every change that it makes."""
+class TaskAttempt:
+    """One attempt at a task."""
 
-    task_id: str
     job_id: str
     kind: str
     number: int  # within its step of the job
     attempt: int
+
+    @property
+    def shown(self) -> str:
+        """Name it in the journal."""
+        chunk = f" chunk={self.number}" if KINDS[self.kind].is_part else ""
+        return f"job={self.job_id} task={self.kind}{chunk} attempt={self.attempt}"
+
+
+@dataclass(frozen=True)
+class Claim(TaskAttempt):
+    """A task as the worker that holds it sees it; `attempt` guards every change that it makes."""
+
+    task_id: str
     payload: str | None  # what is to be done, as JSON
     plan_version: int | None
     content: Content
@@ -42,32 +54,6 @@ class Claim:
     restarts: int  # more than none: hardware failed at it before
     name: str  # of the content's oldest file, for a probe; else empty
     media_type: str
-
-    @property
-    def shown(self) -> str:
-        """Name it in the journal."""
-        return shown(self.job_id, self.kind, self.number, self.attempt)
-
-
-@dataclass(frozen=True)
-class Interrupted:
-    """A task that its worker does no more."""
-
-    job_id: str
-    kind: str
-    number: int
-    attempt: int
-
-    @property
-    def shown(self) -> str:
-        """Name it in the journal."""
-        return shown(self.job_id, self.kind, self.number, self.attempt)
-
-
-def shown(job_id: str, kind: str, number: int, attempt: int) -> str:
-    """Name an attempt at a task in the journal."""
-    chunk = f" chunk={number}" if KINDS[kind].is_part else ""
-    return f"job={job_id} task={kind}{chunk} attempt={attempt}"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from nebula.db.database import Database
+from nebula.db.database import Database, Tx
 from nebula.db.work import tasks
 from nebula.domain.limits import HEARTBEAT_S, LEASE_S
 from nebula.domain.work import Claim
@@ -132,6 +132,14 @@ class Attempt:
                 if time.monotonic() > deadline or self.stop.wait(INSIST_PAUSE_S):
                     raise
                 log.warning("waiting %s store=%s", self.claim.shown, error.store)
+
+    def write(self, work: Callable[[Tx], T]) -> T:
+        """Commit a transaction; a database that is away for a moment must not cost what was encoded."""
+        return self.insist(lambda: self._database.write(work))
+
+    def note_run(self, command: str, stderr: str | None = None) -> None:
+        """Keep the exact command of the latest run, and the tail of its stderr, with the job."""
+        self.write(lambda tx: tasks.note(tx, self.claim, command=command, log=stderr))
 
     def _keep(self) -> None:
         while not self._ended.wait(TICK_S):

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from nebula.db.database import Database
-from nebula.db.work import chunks, tasks
+from nebula.db.work import chunks
 from nebula.db.work.chunks import Outcome
 from nebula.domain import chunks as layout
 from nebula.domain import object_keys
@@ -108,9 +108,7 @@ class ChunkedFilms:
         wanted = self._wanted(attempt, source, facts, plan, spans)
         fitting = self._fitting(claim, facts, plan, wanted)
         encoder = SOFTWARE if suited(facts, plan) == (SOFTWARE,) else None
-        queue = attempt.insist(
-            lambda: self._database.write(lambda tx: chunks.lay_out(tx, claim, wanted, fitting, encoder))
-        )
+        queue = attempt.write(lambda tx: chunks.lay_out(tx, claim, wanted, fitting, encoder))
         log.info("cut %s chunks=%s", claim.shown, len(wanted))
         self._messages.wake(queue or Queue.ENCODE)
 
@@ -132,7 +130,7 @@ class ChunkedFilms:
             log.warning("again in software %s error=%r", claim.shown, error.message)
             self._encoders.distrust(error.message)
             failed = str(error.message)
-            attempt.insist(lambda: self._database.write(lambda tx: chunks.fail_hardware(tx, claim, failed)))
+            attempt.write(lambda tx: chunks.fail_hardware(tx, claim, failed))
             self._messages.wake(Queue.ENCODE)
             return
         key = object_keys.chunk(claim.job_id, claim.number, claim.attempt)
@@ -150,7 +148,7 @@ class ChunkedFilms:
         self._room.check(local_bytes=2 * size_bytes, object_bytes=size_bytes)
         lost = self._fetch(attempt, stored)
         if lost:
-            attempt.insist(lambda: self._database.write(lambda tx: chunks.send_back(tx, claim, lost)))
+            attempt.write(lambda tx: chunks.send_back(tx, claim, lost))
             log.warning("lost chunks %s numbers=%s", claim.shown, lost)
             self._messages.wake(Queue.ENCODE)
             return
@@ -161,7 +159,7 @@ class ChunkedFilms:
             self._in_one_piece(attempt)
 
     def _in_one_piece(self, attempt: Attempt) -> None:
-        attempt.insist(lambda: self._database.write(lambda tx: chunks.in_one_piece(tx, attempt.claim)))
+        attempt.write(lambda tx: chunks.in_one_piece(tx, attempt.claim))
         self._messages.wake(Queue.ENCODE)
 
     # Split
@@ -248,10 +246,10 @@ class ChunkedFilms:
 
     def _make_sound(self, attempt: Attempt, source: str, target: Path, *, accept_short: bool) -> MadeChunk:
         facts, plan = _known(attempt.claim)
-        control = attempt.control(on_command=partial(self._note, attempt))
+        control = attempt.control(on_command=attempt.note_run)
         attempt.turn.pass_on()  # pictures may be encoded beside it: sound takes one core at most
         made = chunking.make_sound(source, facts, plan, target, control=control)
-        self._note(attempt, made.command, made.log)
+        attempt.note_run(made.command, made.log)
         verified = verify.verify_sound(source, facts, plan, target, accept_short=accept_short, control=control)
         build = self._encoders.build(SOUND_ENCODER)
         key = chunking.key(attempt.claim.content.sha256, facts, plan, None, build)
@@ -264,25 +262,19 @@ class ChunkedFilms:
         facts, plan = _known(claim)
         encoder = claim.encoder or SOFTWARE
         build = self._encoders.build(encoder)
-        control = attempt.control(self._encoders.tools, partial(self._note, attempt))
+        control = attempt.control(self._encoders.tools, attempt.note_run)
         with attempt.encoding():
             made = chunking.make_chunk(
                 source, facts, plan, span, target, encoder=encoder, threads=attempt.pace.threads(), control=control
             )
             attempt.note_progress(Progress(1.0))  # whole, and no longer at any speed
-        self._note(attempt, made.command, made.log)
+        attempt.note_run(made.command, made.log)
         verified = checks.verify_chunk(
             plan, span, target, encoder=encoder, source=source, accept_short=accept_short, control=control
         )
         key = chunking.key(claim.content.sha256, facts, plan, span, build)
         return MadeChunk(
             encoder, key, build, verified.size_bytes, verified.fingerprint, verified.start_s, verified.warning
-        )
-
-    def _note(self, attempt: Attempt, command: str, stderr: str | None = None) -> None:
-        # A database that is away for a moment must not cost what was encoded.
-        attempt.insist(
-            lambda: self._database.write(lambda tx: tasks.note(tx, attempt.claim, command=command, log=stderr))
         )
 
     # Join

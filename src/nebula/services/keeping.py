@@ -41,7 +41,7 @@ class Keeping:
         try:
             for object_key, path in paths.items():
                 attempt.insist(lambda key=object_key, path=path: self._storage.put_file(key, path, media_type))  # type: ignore[misc]
-            return attempt.insist(lambda: self._database.write(commit))
+            return attempt.write(commit)
         except NebulaError:
             with suppress(StoreUnavailable):  # else they are deleted when the first doom is due
                 self._doom(paths)

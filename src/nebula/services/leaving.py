@@ -10,7 +10,7 @@ from nebula.db.work import tasks
 from nebula.domain import object_keys
 from nebula.domain.kinds import KINDS
 from nebula.domain.states import Queue
-from nebula.domain.work import Interrupted
+from nebula.domain.work import TaskAttempt
 from nebula.errors import NotFound
 
 
@@ -29,7 +29,7 @@ def give_back(tx: Tx, queue: Queue, node: str) -> list[str]:
     return [interrupted.shown for interrupted in returned]
 
 
-def _object_key(task: Interrupted) -> str:
+def _object_key(task: TaskAttempt) -> str:
     if KINDS[task.kind].is_part:
         return object_keys.chunk(task.job_id, task.number, task.attempt)
     return object_keys.rendition(task.job_id, task.attempt)

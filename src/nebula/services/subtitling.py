@@ -8,14 +8,12 @@ from __future__ import annotations
 import logging
 
 from nebula.db import subtitles
-from nebula.db.database import Database, Tx
+from nebula.db.database import Tx
 from nebula.db.subtitles import NewSubtitles
-from nebula.db.work import tasks
 from nebula.domain import object_keys, webvtt
 from nebula.domain import subtitles as plans
 from nebula.domain.media import MediaFacts
 from nebula.media import subtitles as extraction
-from nebula.media.film import Made
 from nebula.media.source import is_url
 from nebula.media.subtitles import Extraction, MadeSubtitles
 from nebula.services.attempt import Attempt
@@ -30,8 +28,7 @@ log = logging.getLogger(__name__)
 class Subtitling:
     """Does the tasks of the kind `subtitles`."""
 
-    def __init__(self, database: Database, sources: Sources, keeping: Keeping, room: Room) -> None:
-        self._database = database
+    def __init__(self, sources: Sources, keeping: Keeping, room: Room) -> None:
         self._sources = sources
         self._keeping = keeping
         self._room = room
@@ -51,13 +48,8 @@ class Subtitling:
             # The store may have cut it off, and ffmpeg would not say so.
             log.warning("again from a copy %s", claim.shown)
             found = _extract(attempt, str(self._sources.copy(attempt, claim.content)), facts)
-        self._note_run(attempt, found.run)
+        attempt.note_run(found.run.command, found.run.log)
         self._publish(attempt, found.made, found.notes)
-
-    def _note_run(self, attempt: Attempt, run: Made) -> None:
-        claim = attempt.claim
-        # A database that is away for a moment must not cost what was read out of a whole film.
-        attempt.insist(lambda: self._database.write(lambda tx: tasks.note(tx, claim, command=run.command, log=run.log)))
 
     def _publish(self, attempt: Attempt, made: tuple[MadeSubtitles, ...], notes: tuple[str, ...]) -> None:
         claim = attempt.claim

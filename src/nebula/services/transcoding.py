@@ -93,7 +93,7 @@ class Transcoding:
         keeping = Keeping(database, storage, room)
         self._encoders = encoders or Encoders()
         self._shown_encoder: str | None = None
-        self._whole = WholeFilms(database, self._sources, keeping, room, self._encoders)
+        self._whole = WholeFilms(self._sources, keeping, room, self._encoders)
         self._chunked = ChunkedFilms(
             database, storage, messages, room, self._sources, keeping, self._whole, self._encoders, chunk_s=chunk_s
         )
@@ -105,7 +105,7 @@ class Transcoding:
             TaskKind.VIDEO_CHUNK: self._chunked.make,
             TaskKind.AUDIO_CHUNK: self._chunked.make,
             TaskKind.JOIN: self._chunked.join,
-            TaskKind.SUBTITLES: Subtitling(database, self._sources, keeping, room).make,
+            TaskKind.SUBTITLES: Subtitling(self._sources, keeping, room).make,
         }
         self._pace = pace or Pace()
         self._encoder_free = threading.Lock()
@@ -223,7 +223,7 @@ class Transcoding:
         if isinstance(cause, Superseded):
             return  # the row is another attempt's
         try:
-            attempt.insist(lambda: self._database.write(lambda tx: _note_end(tx, claim, ending)))
+            attempt.write(lambda tx: _note_end(tx, claim, ending))
         except Superseded:
             log.info("superseded %s", claim.shown)
 
@@ -265,9 +265,7 @@ class Transcoding:
         facts, problem = self._facts(attempt)
         plan = plans.decide(facts, name=claim.name, media_type=claim.media_type, problem=problem)
         in_chunks = self._chunked.fits(facts)
-        queue = attempt.insist(
-            lambda: self._database.write(lambda tx: films.record_probe(tx, claim, facts, plan, in_chunks=in_chunks))
-        )
+        queue = attempt.write(lambda tx: films.record_probe(tx, claim, facts, plan, in_chunks=in_chunks))
         log.info("probed %s plan=%s state=%s", claim.shown, plan.action, plan.state)
         if queue is not None:
             self._messages.wake(queue)
@@ -294,19 +292,19 @@ class _OnlyLooked(Exception):
 def _note_end(tx: Tx, claim: Claim, ending: _Ending) -> None:
     error, code = ending.cause, ending.code
     if isinstance(error, HandedBack):
-        tasks.release(tx, claim, code=code, error=_waits(error))
+        tasks.release(tx, claim, _waits(error))
     elif isinstance(error, Stopped):
         tasks.release(tx, claim)
     elif ending.is_interruption:
         tasks.interrupt(tx, claim, Failure(code, str(error)), delay_s=ending.delay_s)
     elif isinstance(error, (NoRoom, StoreUnavailable)):
-        tasks.release(tx, claim, delay_s=ending.delay_s, code=code, error=_waits(error))
+        tasks.release(tx, claim, _waits(error), delay_s=ending.delay_s)
     else:
         tasks.fail(tx, claim, _failure(error, code))
 
 
-def _waits(error: NebulaError) -> str:
-    return f"Waits: {error.message}"
+def _waits(error: NebulaError) -> Failure:
+    return Failure(error.code, f"Waits: {error.message}")
 
 
 def _failure(error: Exception, code: str) -> Failure:

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 from nebula.db import films
-from nebula.db.database import Database
 from nebula.db.work import tasks
 from nebula.domain import object_keys, rungs
 from nebula.domain import plan as plans
@@ -35,8 +33,7 @@ log = logging.getLogger(__name__)
 class WholeFilms:
     """Makes a film in one claim, and publishes what anyone made."""
 
-    def __init__(self, database: Database, sources: Sources, keeping: Keeping, room: Room, encoders: Encoders) -> None:
-        self._database = database
+    def __init__(self, sources: Sources, keeping: Keeping, room: Room, encoders: Encoders) -> None:
         self._sources = sources
         self._keeping = keeping
         self._room = room
@@ -82,7 +79,7 @@ class WholeFilms:
         claim = attempt.claim
         plan = planned(claim, facts)
         if facts is not None and plan.web_ready:
-            attempt.insist(lambda: self._database.write(lambda tx: films.record_web_ready(tx, claim, facts, plan)))
+            attempt.write(lambda tx: films.record_web_ready(tx, claim, facts, plan))
             log.info("web-ready after all %s", claim.shown)
             return None
         if facts is None or plan.rung is None or not plan.makes_film:
@@ -125,27 +122,19 @@ class WholeFilms:
         *,
         accept_short: bool,
     ) -> VerifiedFilm:
-        control = attempt.control(self._encoders.tools, partial(self._note_run, attempt))
+        control = attempt.control(self._encoders.tools, attempt.note_run)
         if plan.encodes_video:
             self._note_encoder(attempt, encoder)
         threads = attempt.pace.threads()
         made = film.make(source, facts, plan, target, encoder=encoder, threads=threads, control=control)
-        self._note_run(attempt, made.command, made.log)
+        attempt.note_run(made.command, made.log)
         verified = verify.verify(source, facts, plan, target, accept_short=accept_short, control=control)
         if encoder != SOFTWARE:
             checks.look_closely(source, plan, target, control=control)
         return verified
 
     def _note_encoder(self, attempt: Attempt, encoder: str, *, is_restart: bool = False) -> None:
-        claim = attempt.claim
-        attempt.insist(
-            lambda: self._database.write(lambda tx: tasks.note_encoder(tx, claim, encoder, is_restart=is_restart))
-        )
-
-    def _note_run(self, attempt: Attempt, command: str, stderr: str | None = None) -> None:
-        claim = attempt.claim
-        # A database that is away for a moment must not cost what was encoded.
-        attempt.insist(lambda: self._database.write(lambda tx: tasks.note(tx, claim, command=command, log=stderr)))
+        attempt.write(lambda tx: tasks.note_encoder(tx, attempt.claim, encoder, is_restart=is_restart))
 
 
 def planned(claim: Claim, facts: MediaFacts | None) -> Plan:

@@ -16,7 +16,6 @@ from nebula.domain.kinds import KINDS
 from nebula.domain.limits import KEEP_CHUNKS_S
 from nebula.domain.states import ACTIVE_TASK_STATES, LIVE_JOB_STATES, JobState, Queue, TaskState
 from nebula.domain.work import NewTask
-from nebula.errors import Superseded
 
 LIVE = f"state IN {listed(LIVE_JOB_STATES)}"  # of a job
 ACTIVE = f"state IN {listed(ACTIVE_TASK_STATES)}"  # of a task
@@ -80,14 +79,6 @@ def lock(tx: Tx, job_id: str) -> int | None:
     """Lock a live job's row until the transaction ends; return its attempt number, or None if the job has ended."""
     locked = tx.execute(f"UPDATE jobs SET attempt = attempt WHERE id = $id AND {LIVE} RETURNING attempt, id", id=job_id)
     return int(locked[0][0]) if locked else None
-
-
-def lock_or_lose(tx: Tx, job_id: str) -> int:
-    """Lock a live job's row; return its attempt number. Raises Superseded if the job has ended."""
-    attempt = lock(tx, job_id)
-    if attempt is None:
-        raise Superseded("The job has ended.")
-    return attempt
 
 
 def unblock(tx: Tx, job_id: str) -> Queue | None:

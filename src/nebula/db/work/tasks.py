@@ -7,6 +7,7 @@ notices at its next statement. Claims race by UPDATE ... WHERE, which holds on S
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from nebula.db.database import Tx
@@ -18,7 +19,7 @@ from nebula.domain.encoders import SOFTWARE
 from nebula.domain.kinds import KINDS
 from nebula.domain.limits import MAX_FAILURES, MAX_INTERRUPTIONS
 from nebula.domain.states import JobState, PlanAction, Queue, TaskKind, TaskState
-from nebula.domain.work import Claim, Claimant, Failure, Interrupted
+from nebula.domain.work import Claim, Claimant, Failure, TaskAttempt
 from nebula.errors import Superseded
 
 CLAIM_TRIES = 100  # each lost race means that another worker got a task
@@ -152,8 +153,7 @@ def is_held(tx: Tx, claim: Claim) -> bool:
 
 def hold(tx: Tx, claim: Claim) -> None:
     """Lock the job of a task that the attempt owns. Raises Superseded if it does not own it any more."""
-    rows.lock_or_lose(tx, claim.job_id)
-    if not is_held(tx, claim):
+    if rows.lock(tx, claim.job_id) is None or not is_held(tx, claim):
         raise Superseded("Another attempt owns this task, or its job was cancelled.")
 
 
@@ -212,56 +212,49 @@ def go_on(tx: Tx, job_id: str, warning: str | None = None) -> Queue | None:
 
 def fail(tx: Tx, claim: Claim, failure: Failure) -> JobState:
     """Note a failure: the task waits for its next try, or its job has failed for good. Raises Superseded."""
-    hold(tx, claim)
-    ((_, _, _, _, failures, _),) = move_tasks(
-        tx,
-        TaskState.QUEUED,
-        HELD,
-        f"failures = failures + 1, repeats = repeats + 1, {AGAIN}, error_code = $code, error = $error",
-        code=failure.code,
-        error=failure.error,
-        **_ids(claim),
-    )
+    failures, _ = _put_back(tx, claim, failure, "failures = failures + 1, repeats = repeats + 1")
     if failure.is_permanent or failures >= MAX_FAILURES:
         _fail_for_good(tx, claim.job_id, claim.task_id, failure)
         return JobState.FAILED
-    if failure.log is not None:
-        tx.execute("UPDATE jobs SET log = $log WHERE id = $id", log=failure.log, id=claim.job_id)
+    tx.execute("UPDATE jobs SET log = COALESCE($log, log) WHERE id = $id", log=failure.log, id=claim.job_id)
     _wait(tx, claim, RETRY_AFTER_S * 2 ** (failures - 1))
     return JobState.QUEUED
 
 
-def release(tx: Tx, claim: Claim, *, delay_s: float = 0, code: str | None = None, error: str | None = None) -> None:
+def release(tx: Tx, claim: Claim, reason: Failure | None = None, *, delay_s: float = 0) -> None:
     """Put a task back that could not be done now, through no fault of its own. Raises Superseded."""
-    hold(tx, claim)
-    changes = f"{AGAIN}, error_code = $code, error = $error"
-    move_tasks(tx, TaskState.QUEUED, HELD, changes, code=code, error=error, **_ids(claim))
+    _put_back(tx, claim, reason, "repeats = repeats")
     _wait(tx, claim, delay_s)
 
 
-def interrupt(tx: Tx, claim: Claim, failure: Failure, *, delay_s: float) -> None:
+def interrupt(tx: Tx, claim: Claim, reason: Failure, *, delay_s: float) -> None:
     """Put a task back that was broken off in the middle. Raises Superseded.
 
     It waits twice as long each time. After MAX_INTERRUPTIONS its job has failed, so that it does not go on for ever.
     """
-    hold(tx, claim)
-    changes = f"interruptions = interruptions + 1, repeats = repeats + 1, {AGAIN}, error_code = $code, error = $error"
-    ((*_, times),) = move_tasks(
-        tx, TaskState.QUEUED, HELD, changes, code=failure.code, error=failure.error, **_ids(claim)
-    )
+    _, times = _put_back(tx, claim, reason, "interruptions = interruptions + 1, repeats = repeats + 1")
     if times > MAX_INTERRUPTIONS:
-        why = f"It was broken off {times} times. {failure.error}"
-        _fail_for_good(tx, claim.job_id, claim.task_id, Failure(failure.code, why))
+        why = f"It was broken off {times} times. {reason.error}"
+        _fail_for_good(tx, claim.job_id, claim.task_id, replace(reason, error=why))
     else:
         _wait(tx, claim, delay_s * 2 ** (times - 1))
 
 
-def give_back(tx: Tx, queue: Queue, node: str) -> list[Interrupted]:
+def _put_back(tx: Tx, claim: Claim, reason: Failure | None, counted: str) -> tuple[int, int]:
+    """Queue a task that the attempt holds; return its failures and interruptions."""
+    hold(tx, claim)
+    code, error = (reason.code, reason.error) if reason else (None, None)
+    changes = f"{AGAIN}, error_code = $code, error = $error, {counted}"
+    ((*_, failures, times),) = move_tasks(tx, TaskState.QUEUED, HELD, changes, code=code, error=error, **_ids(claim))
+    return failures, times
+
+
+def give_back(tx: Tx, queue: Queue, node: str) -> list[TaskAttempt]:
     """Put back every task that this node's worker of the queue holds: it has just started, so they died with it."""
     return _interrupt(tx, "node = $node AND queue = $queue", node=node, queue=queue.value)
 
 
-def expire(tx: Tx) -> list[Interrupted]:
+def expire(tx: Tx) -> list[TaskAttempt]:
     """Put back every task whose lease ran out."""
     return _interrupt(tx, "lease_until < $now", now=tx.now)
 
@@ -287,8 +280,8 @@ def planned_before(tx: Tx, plan_version: int, limit: int = 100) -> list[Claim]:
     return [claim_record(tx, task_id) for task_id, _ in found]
 
 
-def _interrupt(tx: Tx, condition: str, **values: Any) -> list[Interrupted]:
-    interrupted: list[Interrupted] = []
+def _interrupt(tx: Tx, condition: str, **values: Any) -> list[TaskAttempt]:
+    interrupted: list[TaskAttempt] = []
     held = tx.select(
         f"SELECT DISTINCT job_id, job_id AS id FROM tasks WHERE {rows.ACTIVE} AND {condition} ORDER BY job_id", **values
     )
@@ -298,7 +291,7 @@ def _interrupt(tx: Tx, condition: str, **values: Any) -> list[Interrupted]:
         changes = f"interruptions = interruptions + 1, repeats = repeats + 1, {AGAIN}"
         where = f"job_id = $job AND {rows.ACTIVE} AND {condition}"
         dead = move_tasks(tx, TaskState.QUEUED, where, changes, job=job_id, **values)
-        interrupted += [Interrupted(job_id, kind, number, attempt) for _, kind, number, attempt, _, _ in dead]
+        interrupted += [TaskAttempt(job_id, kind, number, attempt) for _, kind, number, attempt, _, _ in dead]
         rows.show(tx, job_id)
         for task_id, kind, number, _, _, interruptions in dead:
             if interruptions > MAX_INTERRUPTIONS:
