@@ -163,6 +163,19 @@ def test_retry_goes_on_with_the_chunks_that_the_version_before_made(previous: Pr
     assert [number for name, number in previous.made if name == "cancelled.mkv"] == [2, 3, 4]
 
 
+def test_film_that_a_person_paused_before_the_migration_waits_until_it_is_resumed(previous: Previous) -> None:
+    job_id = previous.job_of("half-chunked.mkv")["id"]
+    previous.sql("UPDATE jobs SET state = 'paused', node = NULL WHERE id = $id", id=job_id)
+    previous.sql("UPDATE chunks SET state = 'queued', node = NULL WHERE job_id = $id AND state = 'running'", id=job_id)
+    previous.migrate()
+    previous.run_all()
+    assert previous.job_of("half-chunked.mkv")["state"] == JobState.PAUSED
+    previous.database.write(lambda tx: jobs.resume(tx, job_id))
+    previous.run_all()
+    assert previous.job_of("half-chunked.mkv")["state"] == JobState.DONE
+    assert [number for name, number in previous.made if name == "half-chunked.mkv"] == [3, 4]
+
+
 def test_worker_of_the_version_before_finishes_and_claims_nothing_after_the_migration(previous: Previous) -> None:
     held = [previous.job_of(name) for name in ("running.mkv", "paused.mkv")]
     previous.migrate()

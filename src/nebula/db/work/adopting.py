@@ -25,9 +25,12 @@ KINDS = {"video": TaskKind.VIDEO_CHUNK, "audio": TaskKind.AUDIO_CHUNK}
 
 
 def adopt(tx: Tx) -> list[str]:
-    """Give their tasks to live jobs that have none, AT_ONCE at most; return the ids of the jobs."""
+    """Give their tasks to live jobs that have none, AT_ONCE at most; return the ids of the jobs.
+
+    One that a person paused gets them when it is resumed, as one that ended gets them when it is retried.
+    """
     found = tx.select(
-        f"SELECT id, attempt FROM jobs WHERE queue IN {listed(Queue)} AND {rows.LIVE}"
+        f"SELECT id, attempt FROM jobs WHERE queue IN {listed(Queue)} AND {rows.LIVE} AND NOT {rows.BY_PERSON}"
         f" AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.job_id = jobs.id) LIMIT {AT_ONCE}"
     )
     adopted = [job_id for job_id, _ in found if rows.lock(tx, job_id) is not None]

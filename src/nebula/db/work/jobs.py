@@ -17,8 +17,6 @@ from nebula.domain.states import FILM_JOBS, LIVE_JOB_STATES, FileState, JobState
 from nebula.domain.work import Failure, NewJob, NewTask
 from nebula.errors import Conflict
 
-# A job that its node's power pauses has a node that holds a task of it.
-BY_PERSON = f"(state = '{JobState.PAUSED}' AND node IS NULL)"
 LOWER_RANK = 10  # of the rungs below a film's first, and on
 ENDED = "lease_until = NULL, speed = NULL, eta_s = NULL, paused_reason = NULL, finished_at = $now"
 ANEW = (
@@ -139,7 +137,7 @@ def pause(tx: Tx, job_id: str, reason: str) -> None:
     changes = (
         "attempt = attempt + 1, lease_until = NULL, node = NULL, speed = NULL, eta_s = NULL, paused_reason = $reason"
     )
-    if not move_jobs(tx, JobState.PAUSED, f"id = $id AND NOT {BY_PERSON}", changes, id=job_id, reason=reason):
+    if not move_jobs(tx, JobState.PAUSED, f"id = $id AND NOT {rows.BY_PERSON}", changes, id=job_id, reason=reason):
         raise Conflict(f"The job is {_state(tx, job_id)} already.", code="job_state")
     rows.cancel(tx, job_id)
 
@@ -147,7 +145,7 @@ def pause(tx: Tx, job_id: str, reason: str) -> None:
 def resume(tx: Tx, job_id: str) -> None:
     """Let a job wait for a worker again that a person paused. Raises Conflict for every other."""
     changes = "attempt = attempt + 1, paused_reason = NULL"
-    if not move_jobs(tx, JobState.QUEUED, f"id = $id AND {BY_PERSON}", changes, id=job_id):
+    if not move_jobs(tx, JobState.QUEUED, f"id = $id AND {rows.BY_PERSON}", changes, id=job_id):
         raise Conflict(f"The job is {_state(tx, job_id)}, and nobody paused it.", code="job_state")
     start_over(tx, job_id)
 

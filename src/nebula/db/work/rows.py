@@ -18,6 +18,8 @@ from nebula.domain.states import ACTIVE_TASK_STATES, LIVE_JOB_STATES, JobState, 
 from nebula.domain.work import NewTask
 
 LIVE = f"state IN {listed(LIVE_JOB_STATES)}"  # of a job
+# Of a job that a person paused; one that its node's power pauses has a node that holds a task of it.
+BY_PERSON = f"(state = '{JobState.PAUSED}' AND node IS NULL)"
 ACTIVE = f"state IN {listed(ACTIVE_TASK_STATES)}"  # of a task
 DONE = f"state = '{TaskState.DONE}'"
 QUEUED = f"state = '{TaskState.QUEUED}'"
