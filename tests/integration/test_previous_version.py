@@ -81,7 +81,7 @@ class Previous(Bench):
         return handle
 
     def rename_chunks(self) -> None:
-        """Name the chunks that are done as this version would: if its arguments are others, a retry makes them again."""
+        """Name the chunks that are done as this version would: a retry makes them again if its arguments are others."""
         done = self._all(
             "SELECT h.job_id, h.number, h.plan, h.build, c.sha256, c.facts FROM chunks h JOIN jobs j ON j.id = h.job_id"
             " JOIN contents c ON c.id = j.content_id WHERE h.state = 'done'"
