@@ -7,29 +7,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from types import SimpleNamespace
-from typing import Any
 
 from pony import orm
 
-
-def text(**options: Any) -> Any:
-    """A column of text that keeps every character."""
-    return orm.Required(str, sql_type="TEXT", autostrip=False, **options)
-
-
-def maybe_text(**options: Any) -> Any:
-    """A column of text or NULL."""
-    return orm.Optional(str, sql_type="TEXT", autostrip=False, nullable=True, **options)
-
-
-def key() -> Any:
-    """A primary key of text."""
-    return orm.PrimaryKey(str, sql_type="TEXT", autostrip=False, auto=False)
-
-
-def size(**options: Any) -> Any:
-    """A column of 64-bit integers."""
-    return orm.Required(int, size=64, **options)
+from nebula.db.columns import key, maybe_text, size, text
+from nebula.db.work import entities as work
 
 
 def define_entities(database: orm.Database) -> SimpleNamespace:
@@ -152,119 +134,6 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         etag = text()
         size_bytes = size()
         orm.PrimaryKey(upload, number)
-
-    class Job(database.Entity):  # type: ignore[misc]
-        """What a person asked for or sees; while it is live, the sum of its tasks (db/work/rows.py).
-
-        `stage`, `not_before`, `lease_until` and `plan_version` are for the version before alone.
-        """
-
-        _table_ = "jobs"
-        id = key()
-        content = orm.Required(Content, column="content_id", index="jobs_by_content")
-        kind = text()
-        queue = text()
-        state = text()
-        priority = orm.Required(int)
-        attempt = orm.Required(int)
-        failures = orm.Required(int)
-        interruptions = orm.Required(int, default=0)
-        not_before = orm.Optional(datetime)
-        progress = orm.Required(float)
-        speed = orm.Optional(float)
-        eta_s = orm.Optional(float)
-        node = maybe_text()
-        lease_until = orm.Optional(datetime)
-        plan = maybe_text()
-        plan_version = orm.Optional(int)
-        plan_reasons = maybe_text()
-        rung = maybe_text()
-        command = maybe_text()
-        warning = maybe_text()
-        error_code = maybe_text()
-        error = maybe_text()
-        log = maybe_text()
-        chunks_total = orm.Required(int)
-        chunks_done = orm.Required(int)
-        chunks_repeated = orm.Required(int)
-        created_at = orm.Required(datetime)
-        started_at = orm.Optional(datetime)
-        finished_at = orm.Optional(datetime)
-        stage = text(default="whole")
-        encoder = maybe_text()
-        fingerprint = maybe_text()
-        paused_reason = maybe_text()
-        rejections = orm.Required(int, default=0)
-        restarts = orm.Required(int, default=0)
-        tasks = orm.Set("Task")
-        chunks = orm.Set("Chunk")
-        orm.composite_index(queue, state, priority, created_at)
-
-    class Task(database.Entity):  # type: ignore[misc]
-        """What a worker can claim of a job. It waits for the job's tasks whose `step` is lower."""
-
-        _table_ = "tasks"
-        id = key()
-        job = orm.Required(Job, column="job_id", index="tasks_by_job")
-        kind = text()
-        queue = text()
-        state = text()
-        priority = orm.Required(int)
-        needs_mains = orm.Required(bool)
-        plan_version = orm.Optional(int)
-        step = orm.Required(int)
-        number = orm.Required(int)
-        attempt = orm.Required(int)
-        failures = orm.Required(int)
-        interruptions = orm.Required(int)
-        repeats = orm.Required(int)
-        not_before = orm.Optional(datetime)
-        node = maybe_text()
-        lease_until = orm.Optional(datetime)
-        paused_reason = maybe_text()
-        progress = orm.Required(float)
-        speed = orm.Optional(float)
-        media_s = orm.Required(float)
-        error_code = maybe_text()
-        error = maybe_text()
-        payload = maybe_text()
-        object_key = maybe_text()
-        result = maybe_text()
-        created_at = orm.Required(datetime)
-        orm.composite_index(queue, state, priority, created_at)
-
-    class Chunk(database.Entity):  # type: ignore[misc]
-        """A chunk as the version before kept it (db/work/adopting.py); a contracting revision is to drop the table."""
-
-        _table_ = "chunks"
-        job = orm.Required(Job, column="job_id")
-        number = orm.Required(int)
-        kind = text()
-        plan = text()
-        key = maybe_text()
-        build = maybe_text()
-        state = text()
-        frames = orm.Required(int)
-        duration_s = orm.Required(float)
-        frames_done = orm.Required(int)
-        speed = orm.Optional(float)
-        attempt = orm.Required(int)
-        failures = orm.Required(int)
-        interruptions = orm.Required(int)
-        repeats = orm.Required(int)
-        not_before = orm.Optional(datetime)
-        node = maybe_text()
-        lease_until = orm.Optional(datetime)
-        paused_reason = maybe_text()
-        object_key = maybe_text()
-        size_bytes = orm.Optional(int, size=64)
-        fingerprint = maybe_text()
-        start_s = orm.Optional(float)
-        warning = maybe_text()
-        error_code = maybe_text()
-        error = maybe_text()
-        orm.PrimaryKey(job, number)
-        orm.composite_index(state, job)
 
     class Rendition(database.Entity):  # type: ignore[misc]
         _table_ = "renditions"
@@ -405,9 +274,7 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         File=File,
         Upload=Upload,
         UploadPart=UploadPart,
-        Job=Job,
-        Task=Task,
-        Chunk=Chunk,
+        **work.define_entities(database),
         Rendition=Rendition,
         Subtitles=Subtitles,
         Link=Link,
