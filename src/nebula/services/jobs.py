@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from nebula.db import files, listing
 from nebula.db.database import Database, Tx
@@ -33,12 +32,7 @@ class Jobs:
 
     def find(self, principal: Principal, job_id: str) -> Job:
         """Return one job. Raises NotFound."""
-
-        def work(tx: Tx) -> Job:
-            _seen(tx, principal, job_id)
-            return _record(tx, principal, job_id)
-
-        return self._database.read(work)
+        return self._database.read(lambda tx: _record(tx, principal, _seen(tx, principal, job_id)))
 
     def retry(self, principal: Principal, job_id: str) -> Job:
         """Start a failed or cancelled job anew. Raises Conflict if it is neither, or if its file is in the trash."""
@@ -69,18 +63,12 @@ class Jobs:
 
     def remove(self, principal: Principal, job_id: str) -> None:
         """Stop a job and forget it: it can never be retried."""
-
-        def work(tx: Tx) -> None:
-            _owned(tx, principal, job_id)
-            jobs.remove(tx, job_id)
-
-        self._database.write(work)
+        self._database.write(lambda tx: jobs.remove(tx, _owned(tx, principal, job_id)))
         log.info("removed job=%s account=%s", job_id, principal.account_id)
 
     def _change(self, principal: Principal, job_id: str, done: str, change: Callable[[Tx, str], None]) -> Job:
         def work(tx: Tx) -> Job:
-            _owned(tx, principal, job_id)
-            change(tx, job_id)
+            change(tx, _owned(tx, principal, job_id))
             return _record(tx, principal, job_id)
 
         job = self._database.write(work)
@@ -92,16 +80,16 @@ def _record(tx: Tx, principal: Principal, job_id: str) -> Job:
     return listing.job_records(tx, principal, [tx.e.Job[job_id]])[0]
 
 
-def _seen(tx: Tx, principal: Principal, job_id: str) -> Any:
-    """Return the content of a job. The job's own row is not loaded: statements in SQL change it."""
+def _seen(tx: Tx, principal: Principal, job_id: str) -> str:
+    """Return the id of a job that this account may see. Its row is not loaded: statements in SQL change it."""
     content = jobs.content_of(tx, job_id)
     if content is None or not (principal.is_owner or any(files.may_see(file, principal) for file in content.files)):
         raise NotFound("There is no such job.", code="job_not_found")
-    return content
+    return job_id
 
 
-def _owned(tx: Tx, principal: Principal, job_id: str) -> Any:
-    content = _seen(tx, principal, job_id)
+def _owned(tx: Tx, principal: Principal, job_id: str) -> str:
+    content = jobs.content_of(tx, _seen(tx, principal, job_id))
     if not principal.is_owner and content.account.id != principal.account_id:
         raise Forbidden("Only the account that stored a film, or the owner, changes its jobs.", code="not_your_file")
-    return content
+    return job_id

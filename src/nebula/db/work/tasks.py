@@ -169,25 +169,18 @@ def pause(tx: Tx, claim: Claim, reason: str | None) -> bool:
 
 def note(tx: Tx, claim: Claim, *, command: str | None, log: str | None = None) -> None:
     """Keep the exact command of the latest run, and the tail of its stderr, with the job."""
-    tx.execute(
-        f"UPDATE jobs SET command = $command, log = $log WHERE id = $job AND EXISTS (SELECT 1 FROM tasks WHERE {HELD})",
-        command=command,
-        log=log,
-        job=claim.job_id,
-        **_ids(claim),
-    )
+    _set_job(tx, claim, "command = $command, log = $log", command=command, log=log)
 
 
 def note_encoder(tx: Tx, claim: Claim, encoder: str, *, is_restart: bool = False) -> None:
     """Keep what a film is encoded with in one piece, and whether it was begun with something else before."""
-    tx.execute(
-        "UPDATE jobs SET encoder = $encoder, restarts = restarts + $more WHERE id = $job"
-        f" AND EXISTS (SELECT 1 FROM tasks WHERE {HELD})",
-        encoder=encoder,
-        more=int(is_restart),
-        job=claim.job_id,
-        **_ids(claim),
-    )
+    changes = "encoder = $encoder, restarts = restarts + $more"
+    _set_job(tx, claim, changes, encoder=encoder, more=int(is_restart))
+
+
+def _set_job(tx: Tx, claim: Claim, changes: str, **values: Any) -> None:
+    sql = f"UPDATE jobs SET {changes} WHERE id = $job AND EXISTS (SELECT 1 FROM tasks WHERE {HELD})"
+    tx.execute(sql, job=claim.job_id, **values, **_ids(claim))
 
 
 def finish(tx: Tx, claim: Claim, *, warning: str | None = None) -> Queue | None:
