@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from types import TracebackType
 
+from nebula.api.bodies import SmallBodies
 from nebula.domain import limits
 from nebula.errors import Busy
 
@@ -45,5 +46,5 @@ class Gates:
 
     def __init__(self) -> None:
         self.streams = Gate(limits.STREAMS, "streams")
-        self.bodies = Gate(limits.BODIES, "request bodies")
+        self.bodies = SmallBodies()
         self.uploads = Gate(limits.UPLOADS, "uploads")

@@ -18,10 +18,8 @@ Sample = tuple[dict[str, str], float]
 def exposition(status: Status, gates: Gates) -> str:
     """Return every metric; those of the database are left out while it does not answer."""
     disk = status.disk()
-    gate_samples = [
-        ({"gate": name}, float(gate.inside))
-        for name, gate in [("streams", gates.streams), ("bodies", gates.bodies), ("uploads", gates.uploads)]
-    ]
+    inside = {"streams": gates.streams.inside, "bodies": gates.bodies.inside, "uploads": gates.uploads.inside}
+    gate_samples = [({"gate": name}, float(count)) for name, count in inside.items()]
     services = [({"service": name}, float(answers)) for name, answers in status.services().items()]
     lines = [
         *_gauge("nebula_service_up", "Whether a dependency answers", services),

@@ -32,4 +32,5 @@ UPLOADS = 24
 HASHES = 2
 STALL_S = 60.0
 HEADER_S = 10.0
+SMALL_BODY_S = 10.0  # for a JSON body in all, however steadily it trickles
 CHECK_S = 10.0  # how often a running body asks whether it may go on
