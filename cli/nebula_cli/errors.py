@@ -15,6 +15,10 @@ class CliError(Exception):
         super().__init__(f"{what}. {advice}" if advice else what)
         self.what = what
 
+    def advise(self, advice: str) -> None:
+        """Add a sentence about what to do next."""
+        self.args = (f"{str(self).rstrip('.')}. {advice}",)
+
 
 class UsageError(CliError):
     """The command line cannot be meant; nothing was done."""
