@@ -42,7 +42,7 @@ class Gate:
 
 
 class Gates:
-    """The gateway's gates (design.md section 6): together they leave threads free for the rest of the API."""
+    """The gateway's gates: together they leave threads free for the rest of the API. `bodies` refuses nobody."""
 
     def __init__(self) -> None:
         self.streams = Gate(limits.STREAMS, "streams")
