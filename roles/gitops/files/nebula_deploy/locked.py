@@ -9,18 +9,15 @@ from collections.abc import Iterator
 from nebula_deploy.places import Stop
 
 LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(\[[^]]*\])?==([A-Za-z0-9.!+_-]+)\s*(;.*)?")
-WANTED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^]]*\])?\s*([^;]*)(;.*)?")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RANGE = re.compile(r"(==|>=|<=|!=|~=|<|>)\s*([0-9][0-9.]*)")
 
 
 def check(lock: str, pyproject: str) -> None:
-    """Raise Stop where a line cannot be read, or a package that the server needs is not locked as it is asked for."""
+    """Raise Stop if a line cannot be read, or if a package that the server needs is not locked as it is asked for."""
     versions = dict(_locked(lock))
     for wanted in _wanted(pyproject):
-        match = WANTED.fullmatch(wanted)
-        if match is None:
-            raise Stop(f"pyproject.toml asks for {wanted!r}, which is no requirement: correct it.")
-        name, ranges = match[1], match[3].strip()
+        name, ranges = _requirement(wanted)
         version = versions.get(_plain(name))
         if version is None:
             raise Stop(
@@ -51,6 +48,18 @@ def _wanted(pyproject: str) -> list[str]:
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise Stop(f"pyproject.toml does not say what the server needs ({error!r}): correct it.") from None
     return [str(one) for one in wanted]
+
+
+def _requirement(wanted: str) -> tuple[str, str]:
+    """Return the name and the ranges of a requirement, without its extras and markers. Raises Stop."""
+    text = wanted.partition(";")[0].strip()
+    match = NAME.match(text)
+    if match is None:
+        raise Stop(f"pyproject.toml asks for {wanted[:60]!r}, which is no requirement: correct it.")
+    ranges = text[match.end() :].strip()
+    if ranges.startswith("[") and "]" in ranges:
+        ranges = ranges.partition("]")[2].strip()
+    return match[0], ranges
 
 
 def _fits(version: str, ranges: str) -> bool:
