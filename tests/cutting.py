@@ -1,4 +1,4 @@
-"""A TCP proxy that breaks connections: after so many bytes up or down, so many times; or stalls them."""
+"""A TCP proxy that breaks connections: after so many bytes up or down, so many times; or stalls or answers them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 
 READ = 16 * 1024
+METHODS = (b"GET /", b"HEAD /", b"POST /", b"PATCH /", b"DELETE /")
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER 0: closing sends RST
 
 
@@ -19,9 +21,13 @@ class CuttingProxy:
         self.cut_after_up: int | None = None
         self.cut_after_down: int | None = None
         self.cuts = 0
+        self.last_words = b""  # what the client is told at a cut; without, the connection is reset
         self.stall_after_up: int | None = None
         self.stalled = threading.Event()
+        self.slow_s = 0.0  # before each piece on the way up
         self.up_bytes = self.down_bytes = 0
+        self.ended = 0  # connections that the gateway ended
+        self.requests: list[str] = []  # the first line of each, as it came from the client
         self._lock = threading.Lock()
         self._ends: list[socket.socket] = []
         self._closed = False
@@ -63,8 +69,10 @@ class CuttingProxy:
             while piece := source.recv(READ):
                 passed += len(piece)
                 self._count(len(piece), is_up)
+                if is_up and piece.startswith(METHODS):
+                    self.requests.append(piece.partition(b"\r\n")[0].decode())
                 if self._shall_cut(passed, is_up):
-                    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                    self._cut(near, far)
                     break
                 if is_up and self.stall_after_up is not None and passed >= self.stall_after_up:
                     self.stalled.set()
@@ -72,11 +80,24 @@ class CuttingProxy:
                     while source.recv(READ):
                         pass
                     break
+                if is_up:
+                    time.sleep(self.slow_s)
                 sink.sendall(piece)
+        self.ended += not is_up
         for end in (near, far):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
+
+    def _cut(self, near: socket.socket, far: socket.socket) -> None:
+        if not self.last_words:
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            return
+        far.shutdown(socket.SHUT_WR)  # the gateway keeps what came; its own answer reaches nobody
+        near.sendall(self.last_words)
+        near.shutdown(socket.SHUT_WR)
+        while near.recv(READ):  # who still sends would be reset before it reads
+            pass
 
     def _count(self, count: int, is_up: bool) -> None:
         with self._lock:

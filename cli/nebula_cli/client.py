@@ -117,12 +117,17 @@ def problem(answer: Answer, server: Server) -> CliError:
     if not code and not answer.body and answer.status in {401, 404}:
         return _bodiless(answer.status)  # HEAD
     if not code:
-        return Unreachable(f"{server.url} answered with status {answer.status}, not as Nebula does; see nebula ping")
+        return not_nebula(answer, server)
     if answer.status == 401:
         return SignInAgain(detail if "nebula login" in detail else f"{detail} Sign in: nebula login")
     if answer.status == 404:
         return NotFound(detail)
     return Refused(detail, code=code, status=answer.status, retry_after_s=_retry_after_s(answer))
+
+
+def not_nebula(answer: Answer, server: Server) -> Unreachable:
+    """Return the ending that an answer of something else than Nebula means."""
+    return Unreachable(f"{server.url} answered with status {answer.status}, not as Nebula does; see nebula ping")
 
 
 def server_url(text: str) -> str:

@@ -20,6 +20,10 @@ class CliError(Exception):
         self.what = f"{sentence} {self.what}"
         self.args = (f"{sentence} {self}",)
 
+    def advise(self, advice: str) -> None:
+        """Add a sentence about what to do next."""
+        self.args = (f"{str(self).rstrip('.')}. {advice}",)
+
 
 class UsageError(CliError):
     """The command line cannot be meant; nothing was done."""

@@ -11,6 +11,7 @@ TRIES = 8
 LONGEST_S = 30.0
 # Busy, a store that is away, a body that stalled, a newer attempt: the same may work in a moment.
 PASSING = frozenset({408, 409, 429, 500, 502, 503, 504})
+BROKE_OFF = "incomplete_body"  # a 400 that says nothing about the bytes: they did not all arrive
 
 
 class Patience:
@@ -38,5 +39,7 @@ class Patience:
 
 
 def may_pass(error: CliError) -> bool:
-    """Whether the same request may work later."""
-    return isinstance(error, Unreachable) or (isinstance(error, Refused) and error.status in PASSING)
+    """Return whether the same request may work later."""
+    if isinstance(error, Refused):
+        return error.status in PASSING or error.code == BROKE_OFF
+    return isinstance(error, Unreachable)

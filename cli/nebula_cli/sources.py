@@ -56,11 +56,11 @@ class Source:
                 sent(len(piece))
 
     def check_unchanged(self) -> None:
-        """Raise Changed where size or time of the file are no longer those of the start."""
+        """Raise Changed if size or time of the file are no longer those of the start; CliError if nobody can tell."""
         try:
             found = self.path.stat()
-        except OSError:
-            raise self._changed() from None
+        except OSError as error:  # a disk that was unplugged is not another file
+            raise self._unreadable(error) from error
         if (found.st_size, found.st_mtime_ns) != (self.size, self.modified_ns):
             raise self._changed()
 
@@ -68,10 +68,13 @@ class Source:
         try:
             piece = file.read(most)
         except OSError as error:  # as it is, it would be taken for the connection's
-            raise CliError(f"Cannot read {output.typed(self.typed)}: {error.strerror}.") from error
+            raise self._unreadable(error) from error
         if not piece:
             raise self._changed()
         return piece
+
+    def _unreadable(self, error: OSError) -> CliError:
+        return CliError(f"Cannot read {output.typed(self.typed)}: {error.strerror}.")
 
     def _changed(self) -> Changed:
         shown = output.typed(self.typed)

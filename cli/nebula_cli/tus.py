@@ -13,6 +13,8 @@ from nebula_cli.errors import CliError, Refused, Unreachable
 from nebula_cli.signed_in import SignedIn
 
 VERSION = {"Tus-Resumable": "1.0.0"}
+# Problems that say that the server will never take these bytes. Everything else may pass, or a person can help.
+FOR_GOOD = frozenset({"digest_mismatch", "checksum_mismatch", "body_too_long"})
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class Standing:
 
 class Gone(CliError):
     """The server has no such upload any more."""
+
+
+def refuses_for_good(error: CliError) -> bool:
+    """Return whether the server said that it will never take an upload's bytes: only then is there nothing to keep."""
+    return isinstance(error, Refused) and error.code in FOR_GOOD
 
 
 def create(api: SignedIn, size: int, metadata: dict[str, str]) -> str:
@@ -78,7 +85,10 @@ def _authorised(api: SignedIn, method: str, path: str) -> Answer:
 
 def _standing(api: SignedIn, answer: Answer) -> Standing:
     if answer.status in {404, 410}:
-        raise Gone("The server has no such upload any more.")
+        if "Tus-Resumable" in answer.headers:
+            raise Gone("The server has no such upload any more.")
+        # A proxy's answer, or another program's: it knows nothing of the upload.
+        raise client.not_nebula(answer, api.server)
     client.checked(answer, api.server)
     offset = answer.headers.get("Upload-Offset", "")
     if not (offset.isascii() and offset.isdigit()):

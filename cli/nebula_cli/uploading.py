@@ -19,14 +19,13 @@ from nebula_cli.errors import CliError, Refused
 from nebula_cli.patience import Patience
 from nebula_cli.progress import Bar
 from nebula_cli.signed_in import SignedIn
-from nebula_cli.sources import Source
+from nebula_cli.sources import Changed, Source
 
 PIECE = 64 << 20
 VERIFY_S = 3600.0
 # The server forgets unfinished uploads after 7 days.
 NOTE_LIFE_S = 8 * 86400
 MAX_ROUNDS = 1_000_000
-OUR_FAULT = frozenset({400, 460})
 
 
 @dataclass(frozen=True)
@@ -56,15 +55,24 @@ class Upload:
         self._notes = Notes(api, source, name)
 
     def run(self) -> Outcome:
-        """Do it. May be called again in another process after anything; raises CliError."""
+        """Upload the file. May be called again, in another process too, after it failed in any way. Raises CliError."""
         with self._notes.locked():
-            digest = self._digest()
-            existing = self._existing(digest)
-            if existing is not None:
-                self._notes.remove()
-                return Outcome(existing, skipped=True)
-            file_id = self._sent(digest)
+            try:
+                return self._run()
+            except CliError as error:
+                note = self._notes.read()
+                if note is not None and note.upload:
+                    error.advise(f"What came is kept; to go on, type it again: nebula upload {self._shown()}")
+                raise
+
+    def _run(self) -> Outcome:
+        digest = self._digest()
+        existing = self._existing(digest)
+        if existing is not None:
             self._notes.remove()
+            return Outcome(existing, skipped=True)
+        file_id = self._sent(digest)
+        self._notes.remove()
         return Outcome(self._api.get(f"/files/{file_id}"), skipped=False)
 
     def _digest(self) -> str:
@@ -105,7 +113,7 @@ class Upload:
                     self._notes.write(self._note(digest))
                     patience.wait(Refused("The server lost the upload", code="gone", status=503, retry_after_s=0))
                 except CliError as error:
-                    self._give_up_on(error)
+                    self._end_if_hopeless(error)
                     patience.wait(error)
         raise CliError(f"{output.typed(self._source.typed)} could not be uploaded.")
 
@@ -158,21 +166,24 @@ class Upload:
             "visibility": "private" if self._private else "household",
         }
 
-    def _give_up_on(self, error: CliError) -> None:
-        """Drop what cannot be gone on with: a file that changed, bytes that the server found to be others."""
-        note = self._notes.read()
-        changed = isinstance(error, Refused) and error.status in OUR_FAULT
+    def _end_if_hopeless(self, error: CliError) -> None:
+        """End the upload if the file is another one now, or if the server refused its bytes for good.
+
+        Nothing else ends it: what came stays at the server, and the note here, so that a second run goes on.
+        """
+        hopeless = error if tus.refuses_for_good(error) else None
         try:
             self._source.check_unchanged()
-        except CliError as change:
-            error, changed = change, True
-        if not changed:
+        except Changed as change:
+            hopeless = change
+        if hopeless is None:
             return
+        note = self._notes.read()
         self._notes.remove()
         if note is not None and note.upload:
             with suppress(CliError):  # the server forgets it by itself
                 tus.end(self._api, note.upload)
-        raise error
+        raise hopeless
 
     def _note(self, digest: str, upload: str = "") -> Note:
         return Note(str(self._source.path), self._source.size, self._source.modified_ns, digest, upload)

@@ -28,7 +28,7 @@ from nebula.errors import (
     Conflict,
     DigestMismatch,
     Gone,
-    InvalidInput,
+    IncompleteBody,
     NebulaError,
     NoRoom,
     NotFound,
@@ -125,7 +125,7 @@ def test_upload_goes_on_in_another_process(house: Arrivals) -> None:
 
 def test_body_whose_client_breaks_off_without_a_word_keeps_what_came(house: Arrivals) -> None:
     upload = house.create(len(SMALL))
-    with pytest.raises(InvalidInput, match="ended before"):
+    with pytest.raises(IncompleteBody, match="ended before"):
         house.uploads.append(house.anna, upload.id, 0, Body(Source(SMALL[:100]), 200))
     assert house.offset(upload) == 100
 
@@ -311,7 +311,7 @@ def test_whole_body_becomes_a_file(house: Arrivals, size: int, is_chunked: bool)
 def test_whole_body_that_is_cut_leaves_nothing(house: Arrivals, at: int, length: int | None) -> None:
     with pytest.raises(ConnectionResetError):
         house.store(b"", body=Body(Source(LARGE[:at], cut), length))
-    with pytest.raises(InvalidInput, match="ended before"):
+    with pytest.raises(IncompleteBody, match="ended before"):
         house.store(b"", body=Body(Source(LARGE[:at]), 2 * PART))
     assert house.files() == []
     assert house.tails() == []

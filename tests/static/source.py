@@ -36,9 +36,9 @@ class Module:
 
 @cache
 def modules(package: str) -> tuple[Module, ...]:
-    """Return the modules of `nebula`, `nebula_cli`, `nebula_deploy` or `tests`."""
-    deployer = ROOT / "roles/gitops/files"
-    base = {"nebula": ROOT / "src", "nebula_cli": ROOT / "cli", "nebula_deploy": deployer, "tests": ROOT}[package]
+    """Return the modules of `nebula`, `nebula_cli`, `nebula_deploy`, `nebula_backup` or `tests`."""
+    bases = {"nebula": "src", "nebula_cli": "cli", "nebula_deploy": "roles/gitops/files", "tests": "."}
+    base = ROOT / (bases | {"nebula_backup": "roles/backup/files"})[package]
     return tuple(_module(path, base) for path in sorted((base / package).rglob("*.py")))
 
 

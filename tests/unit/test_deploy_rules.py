@@ -109,6 +109,27 @@ def test_lock_that_does_not_is_refused(lock: str, said: str) -> None:
         locked.check(lock, PROJECT)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "name", "ranges"),
+    [
+        ("alpha", "alpha", ""),
+        (" alpha >=1.1, <2 ", "alpha", ">=1.1, <2"),
+        ("alpha[one, two]>=1.1; python_version < '4'", "alpha", ">=1.1"),
+        ("al.pha_x-1 [one]\t==2\n", "al.pha_x-1", "==2"),
+        ("alpha [one", "alpha", "[one"),
+        ("alpha" + " " * 50_000 + "x;\n", "alpha", "x"),
+    ],
+)
+def test_requirement_is_a_name_and_ranges(wanted: str, name: str, ranges: str) -> None:
+    assert locked._requirement(wanted) == (name, ranges)
+
+
+@pytest.mark.parametrize("wanted", ["", " ", "; x", "[one]", "-alpha", "\u00e4"])
+def test_requirement_without_a_name_is_refused(wanted: str) -> None:
+    with pytest.raises(Stop, match="is no requirement"):
+        locked._requirement(wanted)
+
+
 @pytest.mark.parametrize("project", ["[project", "[project]\n", "project = 1\n"])
 def test_project_that_cannot_be_read_is_refused(project: str) -> None:
     with pytest.raises(Stop, match=r"pyproject\.toml"):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nebula.domain.preconditions import Validators, format_date, http_date
+from nebula.domain.preconditions import Validators, format_date, http_date, matches
 from nebula.domain.ranges import MAX_SPANS, Decision, Span, decide, frame
 
 BYTES = bytes(range(256)) * 4
@@ -225,6 +225,43 @@ def test_http_date_is_read_in_its_three_forms(text: str) -> None:
 )
 def test_http_date_is_nothing_when_it_is_no_date(text: str) -> None:
     assert http_date(text) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ('"a"', ['"a"']),
+        ('W/"a"', ['W/"a"']),
+        ('"a","b"', ['"a"', '"b"']),
+        ('"a" , W/"b"\t,"c"', ['"a"', 'W/"b"', '"c"']),
+        (',, "a" ,\t, ,"b", ,', ['"a"', '"b"']),  # 5.6.1.2: an empty list element is nothing
+        ('"a,b", "c"', ['"a,b"', '"c"']),  # 8.8.3: a comma inside a tag is part of it
+        ('", ", "c"', []),  # a space is not
+        ('""', ['""']),
+        ('"\x80\xff"', ['"\x80\xff"']),
+        ('"W/"', ['"W/"']),
+        ("", []),
+        (" , ", []),
+        ("*, *", []),
+        ('*, "a"', []),
+        ('"a" "b"', []),
+        ('"a""b"', []),
+        ('"a', []),
+        ('"a", b', []),
+        ('w/"a"', []),
+        ('W/ "a"', []),
+        ('"a\x7f"', []),
+        ("'a'", []),
+        ('"a"' + " , " * 2700 + "x", []),
+        (" , " * 2700 + '"a"', ['"a"']),
+    ],
+)
+def test_list_of_entity_tags_is_read_as_it_is_written(value: str, named: list[str]) -> None:
+    known = ['"a"', '"b"', '"c"', '"a,b"', '""', '"\x80\xff"', '"W/"', 'W/"a"', 'W/"b"']
+    assert [tag for tag in known if matches(value, tag, weak=False)] == sorted(named, key=known.index)
+    plain = [tag for tag in known if not tag.startswith("W/")]
+    weakly = {tag.removeprefix("W/") for tag in named}
+    assert [tag for tag in plain if matches(value, tag, weak=True)] == sorted(weakly, key=plain.index)
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9999, 1, 1)))

@@ -80,13 +80,8 @@ def _uploaded(api: SignedIn, source: Source, folder: str, private: bool) -> Outc
     try:
         return Upload(api, source, source.name_in(folder), private=private).run()
     except KeyboardInterrupt:
-        raise Interrupted(f"stopped; to go on where it stopped, type it again: {_again(source)}") from None
-    except Unreachable as error:
-        raise Unreachable(f"{error}; then go on where it stopped: {_again(source)}") from error
-
-
-def _again(source: Source) -> str:
-    return f"nebula upload {output.typed(source.typed)}"
+        again = f"nebula upload {output.typed(source.typed)}"
+        raise Interrupted(f"stopped; to go on where it stopped, type it again: {again}") from None
 
 
 def _tell(outcome: Outcome, json: bool) -> None:

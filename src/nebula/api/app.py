@@ -128,7 +128,15 @@ def create_app(settings: Settings | None = None) -> Gateway:
         (f"{V1}/operations", operations.Operations(Operations(database, settings.spool_dir), bodies)),
     ]
     app = Gateway(
-        [watching.close, delivery.close, arrivals.close, messages.close, machine.close, database.close],
+        [
+            watching.close,
+            delivery.close,
+            gates.bodies.close,
+            arrivals.close,
+            messages.close,
+            machine.close,
+            database.close,
+        ],
         middleware=[Authentication(people), StorableIds()],
     )
     app.req_options.auto_parse_form_urlencoded = False

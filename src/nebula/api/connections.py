@@ -25,6 +25,7 @@ from typing import Any
 from gunicorn.http import errors, get_parser
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from nebula.api import hosts
 from nebula.domain.limits import HEADER_S, STALL_S
 
 log = logging.getLogger(__name__)
@@ -195,6 +196,7 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
             if connection.refusal is not None:
                 raise connection.refusal
             request = next(connection.parser)
+            hosts.check(request)
             return self._keepalive_after(connection, self.handle_request(request, connection))
         except (StopIteration, OSError) as error:
             log.debug("connection ended error=%s", type(error).__name__)

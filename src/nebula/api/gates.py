@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from types import TracebackType
 
+from nebula.api.bodies import SmallBodies
 from nebula.domain import limits
 from nebula.errors import Busy
 
@@ -41,9 +42,9 @@ class Gate:
 
 
 class Gates:
-    """The gateway's gates (design.md section 6): together they leave threads free for the rest of the API."""
+    """The gateway's gates: together they leave threads free for the rest of the API. `bodies` refuses nobody."""
 
     def __init__(self) -> None:
         self.streams = Gate(limits.STREAMS, "streams")
-        self.bodies = Gate(limits.BODIES, "request bodies")
+        self.bodies = SmallBodies()
         self.uploads = Gate(limits.UPLOADS, "uploads")

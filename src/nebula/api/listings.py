@@ -8,9 +8,11 @@ from typing import Any
 
 import falcon
 
+from nebula.domain import preconditions
+
 
 def write_listing(req: falcon.Request, resp: falcon.Response, items: list[Any], next_cursor: str | None) -> None:
-    """Answer with a page, or with 304 where the client has this very page."""
+    """Answer with a page, or with 304 if the client has this very page."""
     write_cacheable(req, resp, {"items": items, "next_cursor": next_cursor})
 
 
@@ -20,8 +22,8 @@ def write_cacheable(req: falcon.Request, resp: falcon.Response, value: Any) -> N
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     resp.set_header("ETag", etag)
     resp.set_header("Cache-Control", "private, no-cache")
-    known = req.get_header("If-None-Match") or ""
-    if known.strip() == "*" or etag in [one.strip().removeprefix("W/") for one in known.split(",")]:
+    known = req.get_header("If-None-Match")
+    if known is not None and preconditions.matches(known, etag, weak=True):
         resp.status = falcon.HTTP_304
         return
     resp.content_type = falcon.MEDIA_JSON

@@ -37,13 +37,14 @@ class _Metrics(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield each metric with its samples."""
         disk = self._status.disk()
-        gates = [("streams", self._gates.streams), ("bodies", self._gates.bodies), ("uploads", self._gates.uploads)]
+        gates = self._gates
+        inside = {"streams": gates.streams.inside, "bodies": gates.bodies.inside, "uploads": gates.uploads.inside}
         services = [({"service": name}, float(answers)) for name, answers in self._status.services().items()]
         yield _gauge("nebula_service_up", "Whether a dependency answers", services)
         yield _gauge(
             "nebula_gate_inside",
             "Bodies in transfer, by gate",
-            [({"gate": name}, float(gate.inside)) for name, gate in gates],
+            [({"gate": name}, float(count)) for name, count in inside.items()],
         )
         yield _gauge("nebula_disk_free_bytes", "Free space where the node keeps its data", [({}, disk.free_bytes)])
         yield _gauge("nebula_disk_reserve_bytes", "Space that is kept for the database", [({}, disk.reserve_bytes)])

@@ -1,4 +1,4 @@
-"""Reading requests: JSON objects with known fields, bodies as streams, and the bounds on both."""
+"""Reading requests: JSON objects with known fields, ids and numbers. The bodies themselves are read in bodies.py."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import re
 from typing import Any, NoReturn
 
 import falcon
-from gunicorn.http.errors import ParseException
 
+from nebula.api.bodies import RequestBody
 from nebula.api.gates import Gates
 from nebula.domain.records import Principal
-from nebula.domain.streams import ByteSource
-from nebula.errors import IncompleteBody, InvalidInput, NotFound, SignInRequired, StalledBody, TooLarge
+from nebula.errors import InvalidInput, NotFound, SignInRequired
 
 MAX_JSON_BYTES = 64 * 1024
-READ_SIZE = 16 * 1024
 
 
 def principal(req: falcon.Request) -> Principal:
@@ -24,32 +22,6 @@ def principal(req: falcon.Request) -> Principal:
     if found is None:
         raise SignInRequired("Sign in first: nebula login.")
     return found
-
-
-class Body:
-    """A request's body. What breaks on its way is IncompleteBody or StalledBody, never an OSError of unknown origin."""
-
-    def __init__(self, stream: ByteSource) -> None:
-        self._stream = stream
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes; b"" at the end, or where the client closed early."""
-        try:
-            return self._stream.read(size)
-        except TimeoutError:
-            raise StalledBody("The request's body stopped coming; send it again.") from None
-        except (OSError, ParseException) as error:
-            raise IncompleteBody("The connection broke before the body was complete.") from error
-
-
-def body_stream(req: falcon.Request) -> tuple[ByteSource, int | None]:
-    """Return the request's body and its announced length; None for a chunked one, whose stream ends by itself.
-
-    Falcon's `bounded_stream` is empty for chunked bodies (it trusts Content-Length alone).
-    """
-    if req.content_length is None and req.env.get("wsgi.input_terminated"):
-        return Body(req.stream), None
-    return Body(req.bounded_stream), req.content_length or 0
 
 
 class StorableIds:
@@ -72,7 +44,7 @@ class JsonBodies:
     def read(self, req: falcon.Request, **fields: type) -> dict[str, Any]:
         """Return the body's object with exactly `fields` (name=type), each checked.
 
-        Raises InvalidInput or TooLarge with a code that says what to change.
+        Raises InvalidInput or TooLarge with a code that says what to change, StalledBody, IncompleteBody.
         """
         found = self.read_some(req, **fields)
         missing = sorted(set(fields) - set(found))
@@ -82,7 +54,7 @@ class JsonBodies:
 
     def read_some(self, req: falcon.Request, **fields: type) -> dict[str, Any]:
         """Return those of `fields` that the body's object has, each checked; an unknown field is refused."""
-        found = _parsed(self._bytes(req))
+        found = _parsed(self._gates.bodies.read(RequestBody(req), MAX_JSON_BYTES))
         if not isinstance(found, dict):
             raise InvalidInput("The body must be a JSON object.", code="invalid_json")
         for name, value in found.items():
@@ -95,18 +67,6 @@ class JsonBodies:
             if isinstance(value, str):
                 _check_text(name, value)
         return found
-
-    def _bytes(self, req: falcon.Request) -> bytes:
-        stream, length = body_stream(req)
-        if length is not None and length > MAX_JSON_BYTES:
-            raise _too_large()
-        with self._gates.bodies:
-            received = bytearray()
-            while piece := stream.read(READ_SIZE):
-                received += piece
-                if len(received) > MAX_JSON_BYTES:
-                    raise _too_large()
-        return bytes(received)
 
 
 def path_id(text: str) -> str:
@@ -124,10 +84,6 @@ def query_int(req: falcon.Request, name: str, default: int, *, least: int, most:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
         raise InvalidInput(f"{name} must be a whole number from {least} to {most}.", code="invalid_query", field=name)
     return int(text)
-
-
-def _too_large() -> TooLarge:
-    return TooLarge(f"A JSON body may have {MAX_JSON_BYTES} bytes at most.", code="body_too_large")
 
 
 def _parsed(body: bytes) -> Any:

@@ -27,9 +27,10 @@ BACKUP_OVERDUE_S = 48 * 3600
 PURGE_HOLD_S = 900  # a backup that runs holds anew every few minutes; one that was killed holds nothing up for long
 
 STREAMS = 160
-BODIES = 48
+BODIES = 48  # small bodies that may be slow at once
 UPLOADS = 24
 HASHES = 2
 STALL_S = 60.0
 HEADER_S = 10.0
+SMALL_BODY_S = 10.0  # for a JSON body in all, however steadily it trickles
 CHECK_S = 10.0  # how often a running body asks whether it may go on

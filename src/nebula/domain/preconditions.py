@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
-_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
-_TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t]*(?:{_TAG})?)*[ \t]*")
+_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+_GAP = re.compile(r"[ \t,]*")
 _MONTH = "(?P<month>" + "|".join(MONTHS) + ")"
 _TIME = "(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-5][0-9]|60)"
 # RFC 9110 5.6.7: the one form to send and the two obsolete ones that must still be read.
@@ -43,20 +43,28 @@ def failed(method: str, headers: Mapping[str, str], validators: Validators) -> i
     """Return 412 or 304 where a condition stops the request, else None (RFC 9110 13.2.2, steps 1 to 4)."""
     reading = method in {"GET", "HEAD"}
     if (wanted := headers.get("If-Match")) is not None:
-        if not _matches(wanted, validators.etag, weak=False):
+        if not matches(wanted, validators.etag, weak=False):
             return 412
     elif (moment := http_date(headers.get("If-Unmodified-Since"))) is not None and validators.last_modified > moment:
         return 412
     if (known := headers.get("If-None-Match")) is not None:
-        if _matches(known, validators.etag, weak=True):
+        if matches(known, validators.etag, weak=True):
             return 304 if reading else 412
     elif reading and (moment := http_date(headers.get("If-Modified-Since"))) is not None:
         return 304 if validators.last_modified <= moment else None
     return None
 
 
+def matches(value: str, etag: str, *, weak: bool) -> bool:
+    """Return whether an If-Match or If-None-Match names `etag`, by weak or strong comparison (RFC 9110 8.8.3.2)."""
+    if value.strip(" \t") == "*":
+        return True
+    tags = _tags(value)
+    return etag in ([tag.removeprefix("W/") for tag in tags] if weak else tags)
+
+
 def if_range_holds(value: str | None, validators: Validators) -> bool:
-    """Whether the bytes that the client has a part of are still these (RFC 9110 13.1.5): equal, or start afresh."""
+    """Return whether the bytes that the client has a part of are still these (RFC 9110 13.1.5)."""
     if value is None:
         return True
     value = value.strip(" \t")
@@ -82,15 +90,24 @@ def format_date(moment: datetime) -> str:
     return f"{day} {moment:%H:%M:%S} GMT"
 
 
-def _matches(value: str, etag: str, *, weak: bool) -> bool:
-    value = value.strip(" \t")
-    if value == "*":
-        return True
-    # A list that cannot be read names no tag at all.
-    tags = re.findall(_TAG, value) if _TAGS.fullmatch(value) else []
-    if weak:
-        tags = [tag.removeprefix("W/") for tag in tags]
-    return etag in tags
+def _tags(value: str) -> list[str]:
+    """Return the entity tags of a list (RFC 9110 5.6.1, 8.8.3). A list with anything else in it names no tag at all.
+
+    A comma inside a tag is part of it. Goes through the value once.
+    """
+    tags: list[str] = []
+    position = 0
+    while True:
+        gap = _GAP.match(value, position)
+        between = gap[0] if gap else ""
+        position += len(between)
+        if position == len(value):
+            return tags
+        tag = _TAG.match(value, position)
+        if tag is None or (tags and "," not in between):
+            return []
+        tags.append(tag[0])
+        position = tag.end()
 
 
 def _moment(found: re.Match[str]) -> datetime | None:

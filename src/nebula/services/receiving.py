@@ -19,7 +19,15 @@ from nebula.domain.checksums import Checksum
 from nebula.domain.limits import HEARTBEAT_S, MAX_UPLOAD_BYTES, PART_SIZE_BYTES, STALL_S
 from nebula.domain.records import Upload
 from nebula.domain.streams import ByteSource
-from nebula.errors import Busy, ChecksumMismatch, InvalidInput, MultipartNotFound, SignInRequired, Superseded, TooLarge
+from nebula.errors import (
+    Busy,
+    ChecksumMismatch,
+    IncompleteBody,
+    MultipartNotFound,
+    SignInRequired,
+    Superseded,
+    TooLarge,
+)
 from nebula.services.room import Room
 from nebula.services.tails import Tails
 from nebula.storage.contract import ObjectStorage, Part
@@ -138,7 +146,7 @@ class Reception:
             self._add(memoryview(piece))
             self._watch()
         if self._body.length is not None and self._received < self._body.length:
-            raise InvalidInput("The body ended before its announced length.", code="incomplete_body")
+            raise IncompleteBody("The body ended before its announced length.")
         if self._body.checksum and hasher and hasher.digest() != self._body.checksum.digest:
             raise ChecksumMismatch("The body does not fit its Upload-Checksum; nothing of it was kept.")
 

@@ -18,9 +18,7 @@ from nebula_backup.places import Places, Settings, Stop
 
 TAG = "nebula"
 LOOK_S = 60  # for what is over in a second where the target answers
-NOT_THERE = re.compile(
-    r"unable to open config file.*(no such file or directory|specified (key|bucket) does not exist)", re.I | re.S
-)
+NOT_THERE = ("no such file or directory", "specified key does not exist", "specified bucket does not exist")
 NO_KEY = re.compile(r"wrong password|no key found", re.I)
 KEYS = r"access denied|access key|request signature|forbidden|unauthorized"
 HOPELESS = re.compile(rf"{KEYS}|specified bucket does not exist", re.I)
@@ -60,7 +58,7 @@ class Repository:
             self._check_same(known, json.loads(done.stdout)["id"])
             self._call(["unlock"], LOOK_S)  # of what was killed; a living one keeps its lock
             return False
-        if not NOT_THERE.search(done.stderr):
+        if not _is_not_there(done.stderr):
             raise Stop(meaning(done.stderr))
         if known is not None:
             raise Stop(
@@ -240,6 +238,12 @@ class Heard:
     def unread(self) -> list[str]:
         """Return what is there and could not be read. What has gone meanwhile is nobody's loss: purges are held."""
         return [item for item in self._items if not item or os.path.lexists(item)]
+
+
+def _is_not_there(said: str) -> bool:
+    """Return whether restic says that there is no repository, at a place that it can open."""
+    _, refused, reason = said.lower().partition("unable to open config file")
+    return bool(refused) and any(words in reason for words in NOT_THERE)
 
 
 def meaning(said: str) -> str:

@@ -8,20 +8,17 @@ from collections.abc import Iterator
 
 from nebula_deploy.places import Stop
 
-HASH = r"--hash=sha256:[0-9a-f]{64}"
-LINE = re.compile(rf"([A-Za-z0-9][A-Za-z0-9._-]*)(\[[^]]*\])?==([A-Za-z0-9.!+_-]+)\s*(;.*?)?((?:\s+{HASH})+)")
-WANTED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^]]*\])?\s*([^;]*)(;.*)?")
+HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
+LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(\[[^]]*\])?==([A-Za-z0-9.!+_-]+)\s*(;.*)?")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RANGE = re.compile(r"(==|>=|<=|!=|~=|<|>)\s*([0-9][0-9.]*)")
 
 
 def check(lock: str, pyproject: str) -> None:
-    """Raise Stop where a line cannot be read, or a package that the server needs is not locked as it is asked for."""
+    """Raise Stop if a line cannot be read, or if a package that the server needs is not locked as it is asked for."""
     versions = dict(_locked(lock))
     for wanted in _wanted(pyproject):
-        match = WANTED.fullmatch(wanted)
-        if match is None:
-            raise Stop(f"pyproject.toml asks for {wanted!r}, which is no requirement: correct it.")
-        name, ranges = match[1], match[3].strip()
+        name, ranges = _requirement(wanted)
         version = versions.get(_plain(name))
         if version is None:
             raise Stop(
@@ -36,8 +33,9 @@ def check(lock: str, pyproject: str) -> None:
 
 def _locked(lock: str) -> Iterator[tuple[str, str]]:
     for number, text in _lines(lock):
-        match = LINE.fullmatch(text)
-        if match is None:
+        requirement, separator, rest = text.partition(" --hash=")
+        match, hashes = LINE.fullmatch(requirement.rstrip()), (separator + rest).split()
+        if match is None or not hashes or not all(HASH.fullmatch(word) for word in hashes):
             raise Stop(
                 f"Line {number} of requirements.lock is not NAME==VERSION --hash=sha256:...: {text[:60]!r}; renew the"
                 " lock (CONTRIBUTING.md)."
@@ -68,6 +66,18 @@ def _wanted(pyproject: str) -> list[str]:
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise Stop(f"pyproject.toml does not say what the server needs ({error!r}): correct it.") from None
     return [str(one) for one in wanted]
+
+
+def _requirement(wanted: str) -> tuple[str, str]:
+    """Return the name and the ranges of a requirement, without its extras and markers. Raises Stop."""
+    text = wanted.partition(";")[0].strip()
+    match = NAME.match(text)
+    if match is None:
+        raise Stop(f"pyproject.toml asks for {wanted[:60]!r}, which is no requirement: correct it.")
+    ranges = text[match.end() :].strip()
+    if ranges.startswith("[") and "]" in ranges:
+        ranges = ranges.partition("]")[2].strip()
+    return match[0], ranges
 
 
 def _fits(version: str, ranges: str) -> bool:
