@@ -10,6 +10,7 @@ import falcon
 from gunicorn.http.errors import ParseException
 
 from nebula.api.gates import Gates
+from nebula.api.transfers import small_body
 from nebula.domain.records import Principal
 from nebula.domain.streams import ByteSource
 from nebula.errors import IncompleteBody, InvalidInput, NotFound, SignInRequired, StalledBody, TooLarge
@@ -100,7 +101,7 @@ class JsonBodies:
         stream, length = body_stream(req)
         if length is not None and length > MAX_JSON_BYTES:
             raise _too_large()
-        with self._gates.bodies:
+        with self._gates.bodies.admit(small_body(req)):
             received = bytearray()
             while piece := stream.read(READ_SIZE):
                 received += piece
