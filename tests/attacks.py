@@ -151,3 +151,26 @@ def assert_household_is_served(gateway: RunningGateway, seconds: float = 10) -> 
     for times in (pings, sign_ins):
         assert statistics.median(times) < 1, times
         assert max(times) < 5, times
+
+
+def open_request(gateway: RunningGateway, sent: bytes, address: str = HOUSEHOLD) -> socket.socket:
+    """Send a request on a connection whose kernel reads nothing ahead."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(60)
+    client.bind((address, 0))
+    client.connect(("127.0.0.1", gateway.port))
+    client.sendall(sent)
+    return client
+
+
+def status_of(client: socket.socket) -> int:
+    """Read the beginning of an answer; return its status."""
+    return int(client.recv(12).split()[1])
+
+
+def is_cut(client: socket.socket) -> bool:
+    """Return whether the gateway ended a connection that nobody reads from."""
+    poll = select.poll()
+    poll.register(client, select.POLLRDHUP)
+    return bool(poll.poll(0))

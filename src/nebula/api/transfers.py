@@ -5,10 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import falcon
 
-from nebula.api.client_socket import ClientSocket
+from nebula.api.client_socket import ClientSocket, queued_bytes
 from nebula.api.gates import Transfer
 from nebula.api.viewers import Viewer
 
@@ -25,7 +26,7 @@ def download(req: falcon.Request, groups: tuple[str, str], viewer: Viewer) -> Tr
     It does not refer to the body, which gives its place back as soon as nobody refers to it any more.
     """
     client = client_of(req)
-    return _transfer(client, (*groups, _address(req, client)), lambda: viewer.moved_bytes)
+    return _transfer(client, (*groups, _address(req, client)), partial(_read_bytes, client, viewer))
 
 
 def upload(req: falcon.Request, account_id: str) -> Transfer:
@@ -39,6 +40,10 @@ def small_body(req: falcon.Request) -> Transfer:
     """Return the transfer of the body of anybody's request."""
     client = client_of(req)
     return Transfer((_address(req, client),), lambda: _cut(client))
+
+
+def _read_bytes(client: ClientSocket | None, viewer: Viewer) -> int:
+    return viewer.moved_bytes - (0 if client is None else queued_bytes(client))
 
 
 def _transfer(client: ClientSocket | None, holder: tuple[str, ...], progress: Callable[[], int]) -> Transfer:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 
-from nebula.api.client_socket import Pace
+from nebula.api.client_socket import Pace, queued_bytes
 from nebula.domain.limits import CHECK_S, STALL_S
 
 ANSWER_S = 0.5
@@ -47,6 +47,8 @@ class Wire:
         self._moved = moved
         self._stall_s = stall_s
         self._pace = Pace(stall_s)
+        self._sent_bytes = 0
+        self._read_bytes = 0  # by the client, when it was last waited for
         self._check_s = check_s
         self._next_check = time.monotonic() + check_s
         self._timeout = client.gettimeout()
@@ -92,20 +94,28 @@ class Wire:
             try:
                 sent = write()
             except BlockingIOError:
-                stalled_at = stalled_at or now + self._stall_s
-                self._wait(stalled_at)
+                stalled_at = self._wait(stalled_at or now + self._stall_s)
             else:
                 self._moved(sent)
-                self._pace.moved(sent)
+                self._sent_bytes += sent
                 return sent
 
-    def _wait(self, stalled_at: float) -> None:
-        now = time.monotonic()
-        if now >= stalled_at:
-            raise TimeoutError("the client stopped reading")
+    def _wait(self, stalled_at: float) -> float:
+        """Wait until the kernel takes more; return when the client counts as stalled if it reads nothing until then."""
+        began = time.monotonic()
         until = min(stalled_at, self._next_check)
-        self._poll.poll(max(0.0, until - now) * 1000 + 1)
-        self._pace.waited(time.monotonic() - now)
+        self._poll.poll(max(0.0, until - began) * 1000 + 1)
+        now = time.monotonic()
+        read_bytes = self._sent_bytes - queued_bytes(self._client)
+        progress = max(0, read_bytes - self._read_bytes)
+        self._read_bytes += progress
+        if progress:
+            stalled_at = now + self._stall_s
+        elif now >= stalled_at:
+            raise TimeoutError("the client stopped reading")
+        self._pace.moved(progress)
+        self._pace.waited(now - began)
+        return stalled_at
 
     def _check(self) -> None:
         """Ask whether the body may go on, and look for the answer half a second later and on."""
