@@ -191,7 +191,7 @@ def test_other_account_stores_when_one_has_every_upload_and_nothing_is_lost(
 
 
 def test_upload_that_trickles_counts_as_stalled(narrow: RunningGateway, people: People) -> None:
-    path, patch = _begun_upload(narrow, "member", HOUSEHOLD)
+    _, patch = _begun_upload(narrow, "member", HOUSEHOLD)
     with open_request(narrow, patch) as client:
         until = time.monotonic() + 60
         while not is_cut(client) and time.monotonic() < until:
