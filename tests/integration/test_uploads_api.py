@@ -13,6 +13,7 @@ import pytest
 from falcon import testing
 
 from nebula.api.app import Gateway
+from nebula.api.gates import Transfer
 from nebula.config import Settings
 from nebula.domain.limits import MAX_UPLOAD_BYTES, UPLOADS
 from nebula.storage.choose import open_storage
@@ -224,12 +225,11 @@ def test_upload_of_another_account_is_not_there(anna: Person, people: People) ->
 def test_more_bodies_than_fit_are_told_to_wait(app: Gateway, anna: Person) -> None:
     gates = app._router.find(UPLOADS_PATH)[0]._gates
     path = create(anna).headers["Location"]
-    for _ in range(UPLOADS):
-        gates.uploads.enter()
+    places = [gates.uploads.enter(Transfer((anna.account_id, "127.0.0.1"))) for _ in range(UPLOADS)]
     for answer in (patch(anna, path, 0, BYTES), anna.put(f"{BY_NAME}/a", body=BYTES)):
         assert problem(answer) == (503, "busy")
         assert int(answer.headers["Retry-After"]) > 0
-    gates.uploads.leave()
+    gates.uploads.leave(places[0])
     assert patch(anna, path, 0, BYTES).status_code == 204
 
 

@@ -39,7 +39,7 @@ def _answered(value: bool) -> Callable[[], Future[bool]]:
 
 
 def _wire(server: socket.socket, ask: Callable[[], Future[bool]], **times: float) -> Wire:
-    return Wire(server, ask, lambda: None, **times)
+    return Wire(server, ask, lambda _count: None, **times)
 
 
 def _read(client: socket.socket, into: bytearray) -> threading.Thread:

@@ -1,9 +1,13 @@
-"""The gunicorn worker: a connection holds a thread only from a complete header to the end of its answer.
+"""The gunicorn worker: a connection holds a thread only from a complete request to its answer.
 
 gunicorn's own threaded worker (27.0.1) gives a connection a thread at accept, waits there without end for a slow
 header, and closes on its main loop, waiting up to two seconds for each client that does not: a few hundred silent
-connections stop it. Here everything that waits for a client waits in the poller: for a header (HEADER_S in all), for
-the next request (keepalive), for the end of a closed connection (LINGER_S). What runs in a thread has a socket timeout.
+connections stop it. Here everything that waits for a client waits in the poller: for a head and a small JSON body
+(HEADER_S each, in all), for the next request (keepalive), for the reader of an answer (ANSWER_S and LEAST_BYTES_PER_S),
+for the end of a closed connection (LINGER_S). What runs in a thread has a socket timeout.
+
+Nobody can crowd out the others. Threads are given in turns (turns.py). If there are too many connections, the address
+that has the most loses the one that has waited longest, and the newcomer is let in.
 
 HTTP/1.1 without TLS only: the network is the tailnet, and `tailscale serve` ends HTTPS in front of a unix socket.
 """
@@ -13,33 +17,37 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import re
 import selectors
 import socket
+import struct
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from gunicorn.http import errors, get_parser
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.http import errors
+from gunicorn.workers.gthread import ThreadWorker
 
 from nebula.api import hosts
-from nebula.domain.limits import HEADER_S, STALL_S
+from nebula.api.client_socket import ClientSocket
+from nebula.api.connection import Connection
+from nebula.api.crowd import Crowd
+from nebula.api.turns import Turns
+from nebula.domain.limits import ANSWER_S, HEADER_S, LEAST_BYTES_PER_S, MAX_UNSENT_BYTES, TURNS
 
 log = logging.getLogger(__name__)
 
 RECEIVE_BYTES = 64 * 1024
-MAX_HEADER_BYTES = 64 * 1024
+ACCEPTED_AT_ONCE = 64
+LOOK_S = 0.25  # how often the deadlines are looked at
 LINGER_S = 2.0
 MAX_DISCARDED_BYTES = 8 * 1024 * 1024
 # How long a body that nobody read may take to come before the connection is closed instead of used again.
 UNREAD_S = 0.1
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-
-# The end of a header, or a line that ends without a carriage return: gunicorn refuses that one at once.
-_HEADER_END = re.compile(rb"\r\n\r\n|[^\r]\n|\A\n")
 
 REFUSALS: dict[type[Exception], tuple[int, str, str]] = {
     errors.LimitRequestLine: (414, "uri_too_long", "The request's first line is too long."),
@@ -49,41 +57,8 @@ REFUSALS: dict[type[Exception], tuple[int, str, str]] = {
 }
 BAD_REQUEST = (400, "bad_request", "This is not an HTTP/1.1 request.")
 HEADER_STALLED = (408, "header_stalled", "The request's header did not come in time.")
-
-
-class Connection(TConn):  # type: ignore[misc]
-    """A client's connection, with what was received of its next request."""
-
-    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
-        super().__init__(cfg, sock, client, server)
-        self.initialized = True
-        self.parser = get_parser(cfg, sock, client)
-        self.received = bytearray()
-        self.refusal: Exception | None = None
-        self.is_closing = False
-        self.discarded = 0
-
-    def take(self, data: bytes) -> bool:
-        """Add to the request; return whether a thread can go on with it."""
-        seen = max(0, len(self.received) - 3)
-        self.received += data
-        if _HEADER_END.search(self.received, seen):
-            return True
-        if len(self.received) > MAX_HEADER_BYTES:
-            self.refusal = errors.LimitRequestHeaders("header too large")
-        return self.refusal is not None
-
-    def hand_over(self) -> None:
-        """Give what was received to the parser, and make the socket one for a thread."""
-        self.parser.unreader.unread(bytes(self.received))
-        self.received.clear()
-        self.sock.settimeout(STALL_S)
-
-    def take_back(self) -> bool:
-        """Take what the parser read beyond the last request; return whether that is a request already."""
-        self.sock.setblocking(False)
-        ahead = self.parser.unreader.take_buffered()
-        return bool(ahead) and self.take(ahead)
+BODY_STALLED = (408, "stalled", "The request's body did not come in time; send it again.")
+TOO_MANY = (503, "busy", "There are too many connections; try again in a few seconds.")
 
 
 class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
@@ -92,42 +67,53 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.resting: dict[Connection, float] = {}  # in the poller, each until its deadline
+        self.crowd: Crowd[Connection] = Crowd()  # what rests or waits for its turn; some may have begun meanwhile
+        self.unsent: Crowd[Connection] = Crowd()  # what rests until its answer is read, by the bytes that are left
+        self.turns: Turns[Connection] = Turns(int(TURNS), self._begin)
+        self._look_at = 0.0
 
     # On the main loop
 
     def accept(self, listener: socket.socket) -> None:
-        """Take a connection into the poller."""
-        try:
-            client, address = listener.accept()
-        except OSError as error:
-            if error.errno in NO_ROOM:
-                time.sleep(0.05)  # the listener stays readable: without a pause the loop would spin
-            return
-        self.nr_conns += 1
-        connection = Connection(self.cfg, client, address, listener.getsockname())
-        self._rest(connection, HEADER_S)
+        """Take connections into the poller."""
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                client, address = listener.accept()
+            except OSError as error:
+                if error.errno in NO_ROOM and not self._evict():
+                    time.sleep(0.05)  # the listener stays readable: without a pause the loop would spin
+                return
+            self.nr_conns += 1
+            connection = Connection(self.cfg, client, address, listener.getsockname())
+            connection.sock.release_turn = partial(self.turns.release, connection)
+            self._rest(connection, HEADER_S)
+            if self.nr_conns >= self.worker_connections:  # at which gunicorn would accept nobody
+                self._evict()
 
     def finish_request(self, connection: Connection, done: Future[bool]) -> None:
         """Keep the connection for its next request, or close it without waiting for the client here."""
+        self.turns.release(connection)
+        self.crowd.remove(connection)
         try:
-            keep = not done.cancelled() and done.result() and connection.sock.fileno() >= 0
-            if not keep:
-                self._linger(connection)
-            elif connection.take_back():
-                self._dispatch(connection)
+            connection.is_kept = not done.cancelled() and done.result() and connection.sock.fileno() >= 0
+            if connection.sock.fileno() < 0:
+                self._forget(connection)
+            elif connection.sock.send_unsent():
+                self._go_on(connection)
             else:
-                self._rest(connection, HEADER_S if connection.received else self.cfg.keepalive)
+                self._rest_until_read(connection)
         except OSError:
             self._forget(connection)
 
     def murder_keepalived(self, force: bool = False) -> None:
         """Close what rested too long."""
         now = time.monotonic()
+        if now < self._look_at and not force:
+            return
+        self._look_at = now + LOOK_S
         for connection, deadline in list(self.resting.items()):
             if force or deadline <= now:
-                if connection.received:
-                    _tell(connection.sock, *HEADER_STALLED)
-                self._forget(connection)
+                self._dismiss(connection, HEADER_STALLED if connection.wanted_bytes is None else BODY_STALLED)
 
     def murder_pending(self) -> None:
         """Nothing is pending apart from what `resting` holds."""
@@ -136,38 +122,85 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
         for connection, until in self.resting.items():
             self.resting[connection] = min(until, deadline)
 
+    def _go_on(self, connection: Connection) -> None:
+        """Go on with a connection whose answer is out."""
+        if not connection.is_kept:
+            self._linger(connection)
+        elif connection.take_back():
+            self._dispatch(connection)
+        else:
+            self._rest(connection, HEADER_S if connection.received else self.cfg.keepalive)
+
     def _rest(self, connection: Connection, seconds: float) -> None:
+        self._watch(connection, seconds, selectors.EVENT_READ, self._readable)
+
+    def _rest_until_read(self, connection: Connection) -> None:
+        """Wait in the poller for the reader of an answer, and let go of the longest answers if there are too many."""
+        left = len(connection.sock.unsent)
+        self._watch(connection, ANSWER_S + left / LEAST_BYTES_PER_S, selectors.EVENT_WRITE, self._writable)
+        self.unsent.add(connection, connection.address, left)
+        while self.unsent.weight > MAX_UNSENT_BYTES and (longest := self.unsent.most_dispensable()) is not None:
+            self._forget(longest)
+
+    def _watch(self, connection: Connection, seconds: float, event: int, react: Callable[[Connection], None]) -> None:
         connection.sock.setblocking(False)
         self.resting[connection] = time.monotonic() + seconds
-        self.poller.register(connection.sock, selectors.EVENT_READ, partial(self._readable, connection))
+        self.crowd.add(connection, connection.address)
+        self.poller.register(connection.sock, event, lambda _client: react(connection))
 
-    def _readable(self, connection: Connection, client: socket.socket) -> None:
+    def _readable(self, connection: Connection) -> None:
+        if connection not in self.resting:
+            return  # closed by what came before this in the same look at the poller
         try:
-            data = client.recv(RECEIVE_BYTES)
+            data = connection.sock.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return
         except OSError:
             data = b""
         if not data:
-            self._forget(connection)
+            self._end_of_input(connection)
         elif connection.is_closing:
             self._discard(connection, data)
         else:
-            if not connection.received:
-                self.resting[connection] = time.monotonic() + HEADER_S
-            if connection.take(data):
+            self._take(connection, data)
+
+    def _take(self, connection: Connection, data: bytes) -> None:
+        waited_for = bool(connection.received), connection.wanted_bytes
+        if connection.take(data):
+            self._wake(connection)
+            self._dispatch(connection)
+        elif waited_for != (True, connection.wanted_bytes):  # the header begins now, or its body
+            self.resting[connection] = time.monotonic() + HEADER_S
+
+    def _end_of_input(self, connection: Connection) -> None:
+        if connection.wanted_bytes is None or connection.is_closing:
+            self._forget(connection)
+        else:  # the client may still read that its body is incomplete
+            self._wake(connection)
+            self._dispatch(connection)
+
+    def _writable(self, connection: Connection) -> None:
+        if connection not in self.resting:
+            return
+        try:
+            if connection.sock.send_unsent():
                 self._wake(connection)
-                self._dispatch(connection)
+                self._go_on(connection)
+        except OSError:
+            self._forget(connection)
 
     def _dispatch(self, connection: Connection) -> None:
         connection.hand_over()
-        self.enqueue_req(connection)
+        if not self.turns.request(connection, connection.address):
+            self.crowd.add(connection, connection.address)
+
+    def _begin(self, connection: Connection) -> None:
+        """Give a connection its thread. Called by whichever thread ends a turn, too."""
+        with suppress(RuntimeError):  # the worker ends and takes no more
+            self.enqueue_req(connection)
 
     def _linger(self, connection: Connection) -> None:
         """Say that nothing more comes and wait for the client to close: a reset could eat the answer (RFC 9112 9.6)."""
-        if connection.sock.fileno() < 0:
-            self._forget(connection)
-            return
         connection.sock.shutdown(socket.SHUT_WR)
         connection.is_closing = True
         connection.received.clear()
@@ -178,13 +211,32 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
         if connection.discarded > MAX_DISCARDED_BYTES:
             self._forget(connection)
 
+    def _evict(self) -> bool:
+        """Close the connection that can be spared first; return whether there was one."""
+        while (connection := self.crowd.most_dispensable()) is not None:
+            if connection in self.resting or self.turns.withdraw(connection, connection.address):
+                self._dismiss(connection, TOO_MANY)
+                return True
+            self.crowd.remove(connection)  # its turn has come
+        return False
+
+    def _dismiss(self, connection: Connection, problem: tuple[int, str, str]) -> None:
+        """Close a connection, and say why if there is a request to answer."""
+        if connection.received and not connection.sock.unsent:
+            _tell(connection.sock, *problem)
+        self._forget(connection)
+
     def _wake(self, connection: Connection) -> None:
+        self.crowd.remove(connection)
+        self.unsent.remove(connection)
         if self.resting.pop(connection, None) is not None:
             self.poller.unregister(connection.sock)
 
     def _forget(self, connection: Connection) -> None:
         self._wake(connection)
         self.nr_conns -= 1
+        if connection.sock.unsent:  # the kernel must not keep trying to send the rest
+            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()
 
     # In a thread
@@ -208,7 +260,7 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
         # A body that was refused unread must not hold the thread, nor be taken for the next request.
         return keepalive and bool(connection.parser.finish_body(deadline=time.monotonic() + UNREAD_S))
 
-    def handle_error(self, request: Any, client: socket.socket, address: Any, error: Exception) -> None:
+    def handle_error(self, request: Any, client: ClientSocket, address: Any, error: Exception) -> None:
         """Answer what never reached the application with a problem. The request's line stays out of the log."""
         refusal = REFUSALS.get(type(error))
         if refusal is None and isinstance(error, errors.ParseException):
@@ -221,8 +273,8 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
         _tell(client, *refusal)
 
 
-def _tell(client: socket.socket, status: int, code: str, detail: str) -> None:
-    """Send a problem where it can be sent at once; the connection ends after it."""
+def _tell(client: ClientSocket, status: int, code: str, detail: str) -> None:
+    """Send a problem; the connection ends after it."""
     title = HTTPStatus(status).phrase
     problem = {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}
     body = json.dumps(problem).encode()
@@ -231,6 +283,6 @@ def _tell(client: socket.socket, status: int, code: str, detail: str) -> None:
         f"Cache-Control: no-store\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     try:
-        client.send(head.encode() + body, socket.MSG_DONTWAIT)
+        client.sendall(head.encode() + body)
     except OSError:
         log.debug("a problem could not be sent code=%s", code)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import logging
 import re
-import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,8 +18,11 @@ from urllib.parse import quote
 
 import falcon
 
+from nebula.api.client_socket import ClientSocket
 from nebula.api.errors import write_problem
-from nebula.api.gates import Gate
+from nebula.api.gates import Gate, Place, Transfer
+from nebula.api.requests import principal
+from nebula.api.transfers import client_of, download
 from nebula.api.viewers import Viewers
 from nebula.api.wire import Wire, Withdrawn
 from nebula.domain.limits import CHECK_S, STALL_S
@@ -34,6 +36,7 @@ from nebula.storage.contract import ObjectReader, ObjectStorage
 log = logging.getLogger(__name__)
 
 BUFFER_BYTES = 256 * 1024
+OWN = "own"  # what an account reads itself, beside its links
 CONDITIONS = ("Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
 UNKNOWN_TYPE = "application/octet-stream"
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -94,19 +97,20 @@ class Delivery:
             resp.set_stream(self._body(req, representation, laid), laid.length)
 
     def _body(self, req: falcon.Request, representation: Representation, laid: Frame) -> Body:
-        client: socket.socket | None = req.env.get("gunicorn.socket")
-        self._gate.enter()
+        client = client_of(req)
         body = Body(laid, _Source(self._storage, representation), self._gate, self._viewers)
         try:
-            body.open()
+            groups = representation.link or (principal(req).account_id, OWN)
+            body.open(download(req, groups, body.viewer))
         except BaseException:
             body.close()
             raise
         if client is not None:
+            body.unsent = client.take_unsent
             body.connect = lambda moved: self._wire(client, representation, moved)
         return body
 
-    def _wire(self, client: socket.socket, representation: Representation, moved: Callable[[], None]) -> Wire:
+    def _wire(self, client: ClientSocket, representation: Representation, moved: Callable[[int], None]) -> Wire:
         ask = partial(self._asking.submit, representation.may_continue)
         return Wire(client, ask, moved, stall_s=self._stall_s, check_s=self._check_s)
 
@@ -119,14 +123,18 @@ class Body:
         self._source = source
         self._gate = gate
         self._viewers = viewers
+        self._place: Place | None = None
         self._first: ObjectReader | None = None
         self._is_open = True
-        self._viewer = viewers.enter(source.media_type)
-        # Makes the wire to the client once the headers are out; None where there is no socket to write to.
-        self.connect: Callable[[Callable[[], None]], Wire] | None = None
+        self.viewer = viewers.enter(source.media_type)
+        # Makes the wire to the client once the headers are sent; None if there is no socket to write to.
+        self.connect: Callable[[Callable[[int], None]], Wire] | None = None
+        # Returns what has to be sent before the body: headers that the kernel did not take at once.
+        self.unsent: Callable[[], bytes] = bytes
 
-    def open(self) -> None:
-        """Open the first span, so that a store that is down is answered as such and not by a cut connection."""
+    def open(self, transfer: Transfer) -> None:
+        """Take a place, and open the first span: a store that is down gets an answer, not a cut connection."""
+        self._place = self._gate.enter(transfer)
         for piece in self._laid.pieces:
             if isinstance(piece, Span) and piece.length:
                 self._first = self._source.open(piece)
@@ -137,7 +145,7 @@ class Body:
             yield from self._read()
             return
         yield b""  # gunicorn sends the headers with the first item; everything after goes past it
-        self._send(self.connect(self._viewer.moved))
+        self._send(self.connect(self.viewer.moved))
 
     def close(self) -> None:
         """Give everything back. May be called twice."""
@@ -146,8 +154,9 @@ class Body:
         self._is_open = False
         if self._first is not None:
             self._first.close()
-        self._viewers.leave(self._viewer)
-        self._gate.leave()
+        self._viewers.leave(self.viewer)
+        if self._place is not None:
+            self._gate.leave(self._place)
 
     def __del__(self) -> None:
         # An answer that is replaced before it starts (an error in between) is never closed by the server.
@@ -156,6 +165,7 @@ class Body:
     def _send(self, wire: Wire) -> None:
         complete = False
         try:
+            wire.send(memoryview(self.unsent()))
             buffer = memoryview(bytearray(BUFFER_BYTES))
             for piece in self._laid.pieces:
                 if isinstance(piece, Span):

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from nebula.config import Settings, load
-from nebula.domain.limits import STALL_S
+from nebula.domain.limits import CONNECTIONS, STALL_S, STREAMS, TURNS, UPLOADS
 from nebula.errors import SettingsError
 
 OPEN_FILES = 16_384
@@ -24,9 +24,9 @@ worker_class = "nebula.api.connections.ConnectionWorker"
 proc_name = "nebula-api"
 
 workers = 1
-threads = 256
-# Connections at rest cost a descriptor each and no thread.
-worker_connections = 2000
+threads = int(STREAMS + UPLOADS + TURNS)
+# Connections that wait for their client cost a descriptor each and no thread.
+worker_connections = int(CONNECTIONS)
 keepalive = 15
 # What streams when the gateway restarts goes on by itself with the next range; API calls are done long before.
 graceful_timeout = 3

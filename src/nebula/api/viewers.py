@@ -15,10 +15,12 @@ class Viewer:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.moved_at = clock()
+        self.moved_bytes = 0
 
-    def moved(self) -> None:
+    def moved(self, count: int = 0) -> None:
         """Note that bytes went out just now."""
         self.moved_at = self._clock()
+        self.moved_bytes += count
 
 
 class Viewers:

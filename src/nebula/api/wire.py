@@ -1,8 +1,9 @@
-"""Sending straight to a client's socket: a body that makes no progress, or may flow no longer, ends.
+"""Sending straight to a client's socket: a body that makes too little progress, or may flow no longer, ends.
 
 Writes never block: the socket is polled, so that a stalled reader is noticed after `stall_s` and a revocation within
-little more than `check_s`, whatever the reader does. Nor does the question whether a body may go on: it is asked beside
-it, and a film goes on while the database is silent.
+little more than `check_s`, whatever the reader does. A reader that takes less than LEAST_BYTES_PER_S counts as stalled,
+too. A player that pauses for longer is cut off and comes back by range. Nor does the question block whether a body may
+go on: it is asked beside it, and a film goes on while the database is silent.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 
+from nebula.api.client_socket import Pace, queued_bytes
 from nebula.domain.limits import CHECK_S, STALL_S
 
 ANSWER_S = 0.5
@@ -34,7 +36,7 @@ class Wire:
         self,
         client: socket.socket,
         ask: Callable[[], Future[bool]],
-        moved: Callable[[], None],
+        moved: Callable[[int], None],
         *,
         stall_s: float = STALL_S,
         check_s: float = CHECK_S,
@@ -44,6 +46,9 @@ class Wire:
         self._asked: Future[bool] | None = None
         self._moved = moved
         self._stall_s = stall_s
+        self._pace = Pace(stall_s)
+        self._sent_bytes = 0
+        self._read_bytes = 0  # by the client, when it was last waited for
         self._check_s = check_s
         self._next_check = time.monotonic() + check_s
         self._timeout = client.gettimeout()
@@ -54,7 +59,8 @@ class Wire:
     def send(self, view: memoryview) -> None:
         """Send every byte of `view`. Raises OSError: the client is gone, stalled (TimeoutError), or Withdrawn."""
         while view:
-            sent = self._progress(lambda: self._client.send(view))  # noqa: B023 - called before the next round
+            # The socket's own `send`: ClientSocket's keeps what does not fit.
+            sent = self._progress(lambda: socket.socket.send(self._client, view))  # noqa: B023 - called at once
             view = view[sent:]
 
     def send_file(self, descriptor: int, offset: int, length: int) -> None:
@@ -88,18 +94,28 @@ class Wire:
             try:
                 sent = write()
             except BlockingIOError:
-                stalled_at = stalled_at or now + self._stall_s
-                self._wait(stalled_at)
+                stalled_at = self._wait(stalled_at or now + self._stall_s)
             else:
-                self._moved()
+                self._moved(sent)
+                self._sent_bytes += sent
                 return sent
 
-    def _wait(self, stalled_at: float) -> None:
-        now = time.monotonic()
-        if now >= stalled_at:
-            raise TimeoutError("the client stopped reading")
+    def _wait(self, stalled_at: float) -> float:
+        """Wait until the kernel takes more; return when the client counts as stalled if it reads nothing until then."""
+        began = time.monotonic()
         until = min(stalled_at, self._next_check)
-        self._poll.poll(max(0.0, until - now) * 1000 + 1)
+        self._poll.poll(max(0.0, until - began) * 1000 + 1)
+        now = time.monotonic()
+        read_bytes = self._sent_bytes - queued_bytes(self._client)
+        progress = max(0, read_bytes - self._read_bytes)
+        self._read_bytes += progress
+        if progress:
+            stalled_at = now + self._stall_s
+        elif now >= stalled_at:
+            raise TimeoutError("the client stopped reading")
+        self._pace.moved(progress)
+        self._pace.waited(now - began)
+        return stalled_at
 
     def _check(self) -> None:
         """Ask whether the body may go on, and look for the answer half a second later and on."""

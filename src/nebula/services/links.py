@@ -103,11 +103,9 @@ class Links:
         found = self._database.read(lambda tx: _target(tx, digest))
         if found is None:
             raise NotFound("This link does not exist, or it has ended.", code="link_not_found")
-        file, chosen = found
-        watch = self._watch(digest)
-        if isinstance(chosen, Subtitles):
-            return of_subtitles(file, chosen, watch)
-        return of_original(file, watch) if chosen is None else of_rendition(file, chosen, watch)
+        link, file, chosen = found
+        opened = _representation(file, chosen, self._watch(digest))
+        return dataclasses.replace(opened, link=(link.account_id, link.id))
 
     def _watch(self, digest: str) -> Callable[[], bool]:
         def may_continue() -> bool:
@@ -143,14 +141,23 @@ def _quality(chosen: Rendition | Subtitles | None) -> str:
     return ORIGINAL if chosen is None else chosen.rung
 
 
-def _target(tx: Tx, digest: str) -> tuple[File, Rendition | Subtitles | None] | None:
+def _representation(
+    file: File, chosen: Rendition | Subtitles | None, may_continue: Callable[[], bool]
+) -> Representation:
+    if isinstance(chosen, Subtitles):
+        return of_subtitles(file, chosen, may_continue)
+    return of_original(file, may_continue) if chosen is None else of_rendition(file, chosen, may_continue)
+
+
+def _target(tx: Tx, digest: str) -> tuple[Link, File, Rendition | Subtitles | None] | None:
     link = links.find_alive(tx, digest, ORIGINAL)
     file = None if link is None else files.find(tx, link.file_id)
     if link is None or file is None:
         return None
     if link.subtitles_id is not None:
         found = subtitles.find(tx, file.content.id, link.subtitles_id)
-        return None if found is None else (file, found)
+        return None if found is None else (link, file, found)
     if link.rendition_id is None:
-        return file, None
-    return next(((file, one) for one in files.renditions(tx, file.content.id) if one.id == link.rendition_id), None)
+        return link, file, None
+    renditions = files.renditions(tx, file.content.id)
+    return next(((link, file, one) for one in renditions if one.id == link.rendition_id), None)

@@ -34,6 +34,7 @@ class Representation:
     name: str
     modified_at: datetime
     may_continue: Callable[[], bool]  # asked while a body runs; False ends it
+    link: tuple[str, str] | None = None  # the account and the id of the link that opened it, if one did
 
 
 class Playback:

@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 import falcon
 
-from nebula.api import tus
+from nebula.api import transfers, tus
 from nebula.api.bodies import incoming
 from nebula.api.gates import Gates
 from nebula.api.objects import FILE
@@ -46,7 +46,7 @@ class UploadCollection:
         resp.set_header("Location", f"{req.path}/{upload.id}")
         if tus.has_body(req) and length:
             body = _body(req, checksum, self._is_alive)
-            with self._gates.uploads:
+            with self._gates.uploads.admit(transfers.upload(req, principal(req).account_id)):
                 upload = self._uploads.append(principal(req), upload.id, 0, body)
         tus.write_standing(resp, upload)
         resp.status = falcon.HTTP_201
@@ -83,7 +83,7 @@ class Upload:
             raise falcon.HTTPUnsupportedMediaType(description=f"PATCH takes Content-Type: {tus.BODY_TYPE}.")
         offset = tus.offset(req)
         body = _body(req, _checksum(req), self._is_alive)
-        with self._gates.uploads:
+        with self._gates.uploads.admit(transfers.upload(req, principal(req).account_id)):
             upload = self._uploads.append(principal(req), path_id(upload_id), offset, body)
         tus.write_standing(resp, upload)
         resp.status = falcon.HTTP_204
@@ -111,7 +111,7 @@ class FileByName:
         sha256 = checksums.of_representation(digest) if digest is not None else None
         if req.content_length is None and not req.env.get("wsgi.input_terminated"):
             raise falcon.HTTPLengthRequired(description="Send the file with a Content-Length or chunked.")
-        with self._gates.uploads:
+        with self._gates.uploads.admit(transfers.upload(req, principal(req).account_id)):
             stored = self._uploads.store(
                 principal(req),
                 name=name,
