@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 import signal
 import tempfile
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import botocore.session
 import hypothesis
 import psycopg2
 import pytest
@@ -37,10 +39,14 @@ if TYPE_CHECKING:
 
 WORLDS = ["embedded", "provisioned"]
 
-# A shell that starts the tests in the background makes them, and every child that is to notice a Ctrl-C, deaf to it.
+# A shell that starts the tests in the background lets them ignore SIGINT, and so every process that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A busy machine is no reason to fail: no deadline per example, and slow drawing is fine.
+# A client of boto3 reads descriptions of S3 from disk, which takes a tenth of a second, and the tests make hundreds of
+# clients. One loader for all of them reads the descriptions once.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+
+# A busy machine is no reason to fail: an example has no deadline, and drawing may be slow.
 hypothesis.settings.register_profile("nebula", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("nebula")
 
@@ -185,9 +191,9 @@ def _postgresql_copy(stores: Stores, template: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    """Tiny films of every kind: `clips.path("mkv_h264_ac3")`; made when first asked for, kept for the run."""
-    return Clips(tmp_path_factory.mktemp("clips"))
+def clips() -> Clips:
+    """Tiny films of every kind: `clips.path("mkv_h264_ac3")`."""
+    return Clips()
 
 
 def _administer(stores: Stores, statement: str) -> None:

@@ -43,8 +43,8 @@ FILMS = ("cut.mkv", "raw.avi", "ten.mkv")
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    return Clips(tmp_path_factory.mktemp("clips"))
+def clips() -> Clips:
+    return Clips()
 
 
 @pytest.fixture
