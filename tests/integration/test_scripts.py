@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TOOLS = ("bash", "cat", "cut", "date", "dirname", "env", "flock", "kill", "ls", "mktemp", "rm", "setpriv", "setsid")
-TOOLS += ("sh", "sha256sum", "tail")
+TOOLS = ("bash", "cat", "cut", "date", "dirname", "env", "find", "flock", "kill", "ls", "mktemp", "rm", "setpriv")
+TOOLS += ("setsid", "sh", "sha256sum", "sort", "tail")
 
 
 @pytest.fixture
@@ -55,6 +55,10 @@ def set_up(checkout: Path) -> Path:
     """A checkout whose scripts and tools only note how they are called, and fail if FAIL names them."""
     tools = [checkout / ".venv" / "bin" / name for name in ("python", "ruff", "mypy", "ansible-lint")]
     (checkout / ".venv" / "bin").mkdir(parents=True)
+    (checkout / "roles").mkdir()
+    (checkout / "playbooks").mkdir()
+    for name in ("ansible.cfg", "inventory.ini", "roles/tasks.yml"):
+        (checkout / name).write_text(name)
     for tool in [*tools, *(checkout / "script" / name for name in ("bootstrap", "build-minio", "build-tailnet"))]:
         stub(tool, f'echo "{tool.name} $*" >>"{checkout}/calls"; [ "$FAIL" != {tool.name} ] || exit 3')
     return checkout
@@ -156,6 +160,19 @@ def test_failed_tests_and_a_failed_set_up_fail_the_run(
     set_up: Path, path: Path, arguments: tuple[str, ...], tool: str
 ) -> None:
     assert run(set_up / "script" / "test", path, *arguments, FAIL=tool).returncode == 3
+
+
+def test_playbooks_are_checked_again_only_if_they_have_changed_or_did_not_pass(set_up: Path, path: Path) -> None:
+    def checked(**environ: str) -> int:
+        before = len(calls(set_up, "ansible-lint")) if (set_up / "calls").exists() else 0
+        run(set_up / "script" / "test", path, **environ)
+        return len(calls(set_up, "ansible-lint")) - before
+
+    assert (checked(FAIL="ansible-lint"), checked(), checked()) == (1, 1, 0)
+    (set_up / "roles" / "tasks.yml").write_text("changed")
+    assert (checked(FAIL="ansible-lint"), checked(FAIL="ansible-lint"), checked(), checked()) == (1, 1, 1, 0)
+    (set_up / "roles" / "new.yml").touch()
+    assert (checked(), checked()) == (1, 0)
 
 
 def test_program_that_cannot_be_built_is_named_and_the_tests_run_without_it(set_up: Path, path: Path) -> None:
