@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from types import SimpleNamespace
 
 from tests.sharing import LAPTOP_OF, LAPTOPS, LONGEST_FIRST, ByFile
 from tests.static.source import ROOT
+
+
+class Node:
+    """Stands for a process that is sent tests by their numbers."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[int]] = []
+
+    def send_runtest_some(self, numbers: list[int]) -> None:
+        self.sent.append(numbers)
 
 
 def test_files_of_a_laptop_are_shared_out_as_one_and_others_by_themselves() -> None:
@@ -26,8 +35,7 @@ def test_each_file_that_uses_the_laptop_is_one_laptops() -> None:
 
 
 def test_longest_files_go_first_and_the_others_as_they_come() -> None:
-    sent: list[list[int]] = []
-    node = SimpleNamespace(send_runtest_some=sent.append)
+    node = Node()
     files = ["tests/unit/test_a.py", "tests/unit/test_b.py", LONGEST_FIRST[-1], LONGEST_FIRST[0]]
     sharing = object.__new__(ByFile)
     sharing.workqueue = OrderedDict((file, {f"{file}::test": False}) for file in files)
@@ -35,7 +43,7 @@ def test_longest_files_go_first_and_the_others_as_they_come() -> None:
     sharing.registered_collections = {node: [f"{file}::test" for file in files]}
     while sharing.workqueue:
         sharing._assign_work_unit(node)
-    assert sent == [[3], [2], [0], [1]]
+    assert node.sent == [[3], [2], [0], [1]]
 
 
 def test_each_long_file_exists() -> None:
