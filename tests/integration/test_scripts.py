@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from tests import stores
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ("bash", "cat", "cut", "date", "dirname", "env", "find", "flock", "kill", "ls", "mktemp", "rm", "setpriv")
@@ -180,6 +184,26 @@ def test_program_that_cannot_be_built_is_named_and_the_tests_run_without_it(set_
     assert ended.returncode == 0
     assert "script/test: minio could not be built (see above): tests that need it are skipped." in ended.stderr
     assert len(calls(set_up, "python")) == 1
+
+
+def test_what_needs_minio_waits_for_its_build_and_has_its_own_time_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "minio"
+    monkeypatch.setattr(stores, "CACHE", tmp_path)
+    monkeypatch.setenv("NEBULA_TEST_MINIO", str(program))
+    script = f'echo building; read -r _; cp /bin/true "{program}"'
+    argv = ["flock", tmp_path / "build-minio.lock", "sh", "-c", script]
+    with (
+        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as build,
+        ThreadPoolExecutor() as threads,
+    ):
+        assert build.stdout is not None
+        assert build.stdout.readline() == b"building\n"
+        lacking = threads.submit(stores.MinIO(tmp_path / "data").missing)
+        build.communicate(b"go on\n")
+        assert lacking.result(60) == ""
+    assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 300  # that of pytest-timeout
 
 
 def test_tests_on_booted_machines_are_slow() -> None:
