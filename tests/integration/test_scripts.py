@@ -10,6 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests import stores
@@ -184,6 +185,15 @@ def test_program_that_cannot_be_built_is_named_and_the_tests_run_without_it(set_
     assert ended.returncode == 0
     assert "script/test: minio could not be built (see above): tests that need it are skipped." in ended.stderr
     assert len(calls(set_up, "python")) == 1
+
+
+def test_build_that_no_test_waited_for_ends_with_the_run(set_up: Path, path: Path) -> None:
+    started = set_up / "started"
+    stub(set_up / "script" / "build-minio", f"/bin/sh -c 'echo $$ >\"{started}\"; exec /bin/sleep 600'")
+    stub(set_up / ".venv" / "bin" / "python", f'until [ -s "{started}" ]; do /bin/sleep 0.05; done')
+    assert run(set_up / "script" / "test", path, "tests/unit").returncode == 0
+    build = int(started.read_text())
+    stores.wait_until(lambda: not psutil.pid_exists(build), what="the end of the build")
 
 
 def test_what_needs_minio_waits_for_its_build_and_has_its_own_time_afterwards(
