@@ -1,17 +1,26 @@
-"""Tiny clips of every kind, made by ffmpeg once and kept for the test run; and real footage where it is installed.
+"""Tiny clips of every kind, made by ffmpeg once and kept in ~/.cache/nebula/clips; and real footage, if installed.
 
-`Clips(folder).path("mkv_h264_ac3")` makes the clip where it is missing. The names are the table's keys.
+`Clips().path("mkv_h264_ac3")` makes the clip if it is not there yet. The names are the table's keys. A test copies a
+clip if it wants to change it: every process and checkout with the same recipes and the same ffmpeg shares it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
 import importlib.metadata
 import os
+import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.stores import CACHE
+
+KEPT_S = 30 * 86_400.0  # clips that no run has used for so long are deleted
 SECONDS = 3
 PICTURE = ["-f", "lavfi", "-i", f"testsrc2=s=320x180:r=24:d={SECONDS}"]
 SOUND = ["-f", "lavfi", "-i", f"sine=f=440:r=48000:d={SECONDS}"]
@@ -167,10 +176,10 @@ MADE: dict[str, tuple[str, list[str]]] = {
 
 
 class Clips:
-    """Clips below a folder, each made when it is first asked for."""
+    """Clips in a folder, each made when a test first asks for it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
+        self.folder = kept_folder(Path(__file__))
 
     def path(self, name: str) -> Path:
         """Return the clip of that name."""
@@ -181,14 +190,7 @@ class Clips:
         return maker()
 
     def _kept(self, name: str, make: Callable[[Path], object]) -> Path:
-        path = self.folder / name
-        if not path.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            # To the side, then renamed: another test run may share the folder.
-            with tempfile.TemporaryDirectory(dir=self.folder) as side:
-                make(Path(side) / name)
-                os.replace(Path(side) / name, path)
-        return path
+        return kept(self.folder / name, make)
 
     def _mp4_rotated(self) -> Path:
         return self._turned("web_ready", "mp4_rotated.mp4")
@@ -292,6 +294,30 @@ class Clips:
             path.write_bytes(data[: header + 4] + size + size + data[header + 12 :])
 
         return self._kept("absurd.avi", make)
+
+
+@functools.cache
+def kept_folder(recipes: Path) -> Path:
+    """Return the folder of what this machine's ffmpeg makes by the recipes in a Python file."""
+    version = subprocess.run(["ffmpeg", "-version"], capture_output=True, check=True).stdout
+    clips = CACHE / "clips"
+    folder = clips / hashlib.sha256(recipes.read_bytes() + version).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
+    for other in clips.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another process was quicker
+            if other.stat().st_mtime < time.time() - KEPT_S:
+                shutil.rmtree(other)
+    return folder
+
+
+def kept(path: Path, make: Callable[[Path], object]) -> Path:
+    """Return the path of a clip; make it if it is not there yet. Other processes never see a half-made one."""
+    if not path.exists():
+        with tempfile.TemporaryDirectory(dir=path.parent) as beside:
+            make(Path(beside) / path.name)
+            os.replace(Path(beside) / path.name, path)
+    return path
 
 
 def real_footage() -> list[Path]:

@@ -1,7 +1,8 @@
-"""Fixtures of every suite: real stores, both worlds, and the three people (owner, member, anonymous)."""
+"""Fixtures for all tests: real stores, both worlds, and three people (owner, member, anonymous)."""
 
 from __future__ import annotations
 
+import functools
 import secrets
 import signal
 import tempfile
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import botocore.session
 import hypothesis
 import psycopg2
 import pytest
@@ -37,10 +39,14 @@ if TYPE_CHECKING:
 
 WORLDS = ["embedded", "provisioned"]
 
-# A shell that starts the tests in the background makes them, and every child that is to notice a Ctrl-C, deaf to it.
+# A shell that starts the tests in the background lets them ignore SIGINT, and so every process that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A busy machine is no reason to fail: no deadline per example, and slow drawing is fine.
+# A client of boto3 reads descriptions of S3 from disk, which takes a tenth of a second, and the tests make hundreds of
+# clients. One loader for all of them reads the descriptions once.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+
+# A busy machine is no reason to fail: an example has no deadline, and drawing may be slow.
 hypothesis.settings.register_profile("nebula", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("nebula")
 
@@ -49,7 +55,7 @@ hypothesis.settings.load_profile("nebula")
 def stores() -> Iterator[Stores]:
     """PostgreSQL, Redis and MinIO: `stores.postgresql.url`, `stores.redis.url`, `stores.minio.endpoint`."""
     with tempfile.TemporaryDirectory(prefix="nebula-stores-") as folder:
-        Path(folder).chmod(0o755)  # PostgreSQL runs as another user, to whom pytest's own folders are closed
+        Path(folder).chmod(0o755)  # PostgreSQL runs as another user, who may not enter the folders of pytest
         running = Stores(Path(folder))
         yield running
         running.stop()
@@ -57,7 +63,7 @@ def stores() -> Iterator[Stores]:
 
 @pytest.fixture(scope="session")
 def postgresql_template(stores: Stores) -> str:
-    """A migrated database that each test's own is copied from."""
+    """The name of a migrated database. The database of each test is a copy of it."""
     _administer(stores, "CREATE DATABASE nebula_template")
     migrate.upgrade(f"{stores.postgresql.url}/nebula_template")
     return "nebula_template"
@@ -72,7 +78,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
-    """A migrated SQLite database of this test's own."""
+    """A migrated SQLite database for this test alone."""
     path = tmp_path / "data" / "nebula.sqlite"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(sqlite_template.read_bytes())
@@ -81,14 +87,14 @@ def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
 
 @pytest.fixture
 def postgresql_url(stores: Stores, postgresql_template: str) -> Iterator[str]:
-    """A migrated PostgreSQL database of this test's own."""
+    """A migrated PostgreSQL database for this test alone."""
     with _postgresql_copy(stores, postgresql_template) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def shared_postgresql_url(stores: Stores, postgresql_template: str) -> Iterator[str]:
-    """A migrated PostgreSQL database for a whole module, whose tests clear it: making one takes up to a second."""
+    """A migrated PostgreSQL database for a whole module, whose tests clear it. Making one takes up to a second."""
     with _postgresql_copy(stores, postgresql_template) as url:
         yield url
 
@@ -103,7 +109,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 @pytest.fixture(params=WORLDS)
 def environ(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """The environment of a server of this test's own, in both worlds; its database is migrated."""
+    """The environment of a server for this test alone, in both worlds. Its database is migrated."""
     common = {
         "NEBULA_DATA_DIR": str(tmp_path / "data"),
         "NEBULA_NODE": "test-node",
@@ -130,13 +136,13 @@ def _provisioned(request: pytest.FixtureRequest) -> dict[str, str]:
 
 @pytest.fixture
 def settings(environ: dict[str, str]) -> config.Settings:
-    """The settings that `environ` makes."""
+    """The settings of `environ`."""
     return config.load(environ)
 
 
 @pytest.fixture
 def app(settings: config.Settings) -> Iterator[Gateway]:
-    """The gateway as gunicorn runs it, in both worlds."""
+    """The WSGI application that gunicorn runs, in both worlds."""
     from nebula.api.app import create_app
 
     gateway = create_app(settings)
@@ -146,7 +152,7 @@ def app(settings: config.Settings) -> Iterator[Gateway]:
 
 @pytest.fixture
 def client(app: Gateway) -> testing.TestClient:
-    """Requests to `app` without credentials."""
+    """A client of `app` without credentials."""
     return testing.TestClient(app)
 
 
@@ -163,14 +169,14 @@ def shelf(settings: config.Settings) -> Iterator[Shelf]:
     """Puts stored files into the world of `app` and `gateway`: `shelf.put(account_id, name, body)`."""
     from tests.shelf import Shelf
 
-    standing = Shelf(settings)
-    yield standing
-    standing.close()
+    opened = Shelf(settings)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
 def gateway(environ: dict[str, str], tmp_path: Path) -> Iterator[RunningGateway]:
-    """The real gateway on a port of its own, in both worlds: `gateway.base_url`, `.kill()`, `.start()`."""
+    """The real gateway on its own port, in both worlds: `gateway.base_url`, `.kill()`, `.start()`."""
     from tests.gateway import running_gateway
 
     yield from running_gateway(environ, tmp_path / "gateway.log")
@@ -185,9 +191,9 @@ def _postgresql_copy(stores: Stores, template: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    """Tiny films of every kind: `clips.path("mkv_h264_ac3")`; made when first asked for, kept for the run."""
-    return Clips(tmp_path_factory.mktemp("clips"))
+def clips() -> Clips:
+    """Tiny films of every kind: `clips.path("mkv_h264_ac3")`."""
+    return Clips()
 
 
 def _administer(stores: Stores, statement: str) -> None:

@@ -1,4 +1,4 @@
-"""Small sources of every plan, made once for a test run, and a bench on which jobs are done without a worker."""
+"""Small sources of every plan, kept as those of tests/clips.py are, and a bench that runs jobs without a worker."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from nebula.services.room import Room
 from nebula.services.throttling import Pace
 from nebula.services.transcoding import Transcoding
 from nebula.storage.choose import open_storage
+from tests.clips import kept, kept_folder
 
 PICTURE = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25"]
 SOUND = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]
@@ -55,16 +56,16 @@ ROUNDS = {"middle.avi": 7, "long.avi": 150}
 class Clips:
     """Sources by name; each is made when a test first asks for it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
+        self._folder = kept_folder(Path(__file__))
 
     def __getitem__(self, name: str) -> Path:
-        path = self._folder / name
-        if not path.exists():
-            recipe = self._rounds(ROUNDS[name]) if name in ROUNDS else RECIPES[name]
-            argv = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-y", *recipe, str(path)]
-            subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
-        return path
+        return kept(self._folder / name, self._make)
+
+    def _make(self, path: Path) -> None:
+        recipe = self._rounds(ROUNDS[path.name]) if path.name in ROUNDS else RECIPES[path.name]
+        argv = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-y", *recipe, str(path)]
+        subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
 
     def _rounds(self, number: int) -> list[str]:
         return ["-stream_loop", str(number), "-i", str(self["round.avi"]), "-c", "copy"]
@@ -72,9 +73,7 @@ class Clips:
     def cut(self, name: str, keep: float) -> Path:
         """Return a copy that ends after a part of the clip's bytes."""
         whole = self[name].read_bytes()
-        path = self._folder / f"cut-{name}"
-        path.write_bytes(whole[: int(len(whole) * keep)])
-        return path
+        return kept(self._folder / f"cut-{keep}-{name}", lambda path: path.write_bytes(whole[: int(len(whole) * keep)]))
 
 
 class Woken:

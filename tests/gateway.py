@@ -1,4 +1,4 @@
-"""The gateway as it runs in a house: gunicorn in its own process, with a world's stores behind it."""
+"""The real gateway: gunicorn in its own process, with the stores of one world."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from nebula.storage.choose import open_storage
 from tests.people import PASSWORD
 from tests.stores import free_port, wait_until
 
-# gunicorn as `python -m gunicorn` runs it, with other limits than the product's.
-IMPATIENT = """
+# `python -m gunicorn`, with other limits than those of the product.
+WITH_LIMITS = """
 import runpy, sys
 from nebula.domain import limits
 for name, value in zip(sys.argv[1::2], sys.argv[2::2]):
@@ -32,9 +32,9 @@ runpy.run_module("gunicorn", run_name="__main__")
 
 
 class RunningGateway:
-    """A gateway's processes. `start`, `kill` (-9, all of it) and `stop` may be called in any order.
+    """The processes of a gateway. `start`, `kill` (SIGKILL to all of them) and `stop` may be called in any order.
 
-    `patience` are limits by name (domain/limits.py), so that a test need not wait as long as people would.
+    `patience` holds limits by name (domain/limits.py), so that a test need not wait as long as a person would.
     """
 
     def __init__(self, environ: dict[str, str], log: Path, **patience: float) -> None:
@@ -60,7 +60,7 @@ class RunningGateway:
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it as systemd does, and wait."""
+        """End it as systemd does, and wait until it has ended."""
         if self.process is not None:
             self.process.terminate()
             self.process.wait(30)
@@ -68,8 +68,8 @@ class RunningGateway:
 
     def close(self) -> None:
         self._end(signal.SIGKILL)
-        for one in self._open:
-            one.close()
+        for opened in self._open:
+            opened.close()
 
     def connect(self, timeout: float = 60) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout)
@@ -77,7 +77,7 @@ class RunningGateway:
     def request(
         self, method: str, path: str, headers: dict[str, str] | None = None, body: Any = None
     ) -> http.client.HTTPResponse:
-        """Send one request on its own connection; the answer's body is yet to be read."""
+        """Send one request on a new connection; return the answer, whose body has not been read yet."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         self._open.append(connection)
         connection.request(method, path, body=body, headers=headers or {})
@@ -88,12 +88,12 @@ class RunningGateway:
         return self.request("GET", path, headers)
 
     def signed_in(self, name: str) -> dict[str, str]:
-        """Return the headers of somebody whom `people` made. Raises ConnectionError where it is too early."""
+        """Return the headers of an account that `people` made. Raises ConnectionError if it is too early."""
         if name not in self._headers:
             given = json.dumps({"username": name, "password": PASSWORD})
             answer = self.request("POST", "/api/v1/auth/login", {"Content-Type": "application/json"}, given)
             if answer.status == 503:
-                raise ConnectionError("not signed in yet: every place is taken, or a store is away")
+                raise ConnectionError("not signed in yet: the gateway is busy, or a store does not answer")
             self._headers[name] = {"Authorization": f"Bearer {json.load(answer)['access_token']}"}
         return self._headers[name]
 
@@ -102,7 +102,7 @@ class RunningGateway:
         if not self.patience:
             return [python, *words]
         changed = [str(word) for limit in self.patience.items() for word in limit]
-        return [python, "-c", IMPATIENT, *changed, "--", *words[2:]]
+        return [python, "-c", WITH_LIMITS, *changed, "--", *words[2:]]
 
     def _end(self, sign: signal.Signals) -> None:
         if self.process is not None:
@@ -112,7 +112,7 @@ class RunningGateway:
 
 
 def running_gateway(environ: dict[str, str], log: Path, **patience: float) -> Iterator[RunningGateway]:
-    """Run a gateway while a fixture is suspended."""
+    """Yield a gateway that runs until the fixture ends."""
     running = RunningGateway(environ, log, **patience)
     try:
         running.start()
@@ -122,6 +122,6 @@ def running_gateway(environ: dict[str, str], log: Path, **patience: float) -> It
 
 
 def _bare() -> dict[str, str]:
-    """Return this environment without the settings that a developer may have set."""
+    """Return this environment without settings that a developer may have made."""
     ours = ("NEBULA_", "S3_", "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "GUNICORN_CMD_ARGS", "METRICS_TOKEN")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

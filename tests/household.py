@@ -12,6 +12,7 @@ from nebula.domain.states import Role
 from nebula.errors import NebulaError
 from nebula.services.accounts import Accounts, Tokens
 from nebula.services.standings import Standings
+from tests.people import remembering_passwords
 
 PASSWORD = "correct horse battery staple"
 ADDRESS = "100.64.0.7"
@@ -24,12 +25,16 @@ class Household:
         self.database = database
         self.keys = [secrets.token_urlsafe(32)]
         self.accounts = self.another_process()
-        self.anna = self.accounts.create_account("anna", PASSWORD, Role.OWNER)
-        self.ben = self.accounts.create_account("ben", PASSWORD, Role.MEMBER)
+        creator = self._accounts(remembering_passwords())
+        self.anna = creator.create_account("anna", PASSWORD, Role.OWNER)
+        self.ben = creator.create_account("ben", PASSWORD, Role.MEMBER)
 
     def another_process(self, standings: Standings | None = None) -> Accounts:
+        return self._accounts(Passwords(), standings)
+
+    def _accounts(self, passwords: Passwords, standings: Standings | None = None) -> Accounts:
         access_tokens = AccessTokens(self.keys, minutes=15)
-        return Accounts(self.database, Passwords(), access_tokens, refresh_token_days=30, standings=standings)
+        return Accounts(self.database, passwords, access_tokens, refresh_token_days=30, standings=standings)
 
     def sign_in(self, name: str = "anna", password: str = PASSWORD, address: str = ADDRESS) -> Tokens:
         return self.accounts.login(name, password, address=address, user_agent="test/1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +18,17 @@ from nebula.domain.states import Role
 from nebula.services.accounts import Accounts
 
 PASSWORD = "correct horse battery staple"
+
+
+class RememberingPasswords(Passwords):
+    """Hashes each password once in a process: most tests make the same two accounts, and a hash is costly by design."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hash = functools.cache(super().hash)  # type: ignore[method-assign]
+
+
+remembering_passwords = functools.cache(RememberingPasswords)
 
 
 class Person:
@@ -83,7 +95,9 @@ def make_people(settings: Settings, client: testing.TestClient) -> People:
     """Make the two accounts at the machine, as nebula-server does; who signs in does so over HTTP."""
     database = Database(settings.database_url, threads=1)
     access_tokens = AccessTokens(settings.secret_keys, minutes=settings.access_token_minutes)
-    accounts = Accounts(database, Passwords(), access_tokens, refresh_token_days=settings.refresh_token_days)
+    accounts = Accounts(
+        database, remembering_passwords(), access_tokens, refresh_token_days=settings.refresh_token_days
+    )
     accounts.create_account("owner", PASSWORD, Role.OWNER)
     accounts.create_account("member", PASSWORD, Role.MEMBER)
     database.close()

@@ -1,4 +1,4 @@
-"""A real `nebula-server up` in a process of its own, and what a test asks of it."""
+"""A real `nebula-server up` in its own process, with what a test wants to know about it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ABOVE = ("NEBULA_", "SECRET_KEY", "DATABASE_URL", "REDIS_URL", "S3_", "METRICS_T
 
 
 class Up:
-    """One run. Use as a context manager: what is left of it is killed at the end."""
+    """One run. As a context manager, it kills what is still running at the end."""
 
     def __init__(self, environ: dict[str, str], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,10 +87,10 @@ class Up:
             return found
 
     def part(self, word: str) -> int | None:
-        """Return the process id of the part whose command line holds `word`; None while it has none.
+        """Return the process id of the part whose command line contains `word`, or None if there is no such part.
 
-        A part leads its group. The children of one that was killed, which look like it and are `up`'s until they have
-        ended too, do not.
+        A part leads its process group. If a part was killed, its children look like it, and `up` adopts them until they
+        end; they do not lead a group.
         """
         for child in psutil.Process(self.process.pid).children():
             with contextlib.suppress(psutil.Error, ProcessLookupError):
@@ -101,7 +101,7 @@ class Up:
         return None
 
     def family(self) -> list[psutil.Process]:
-        """Return every process that it has started, and those that they started."""
+        """Return all its descendants."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def end(self, number: signal.Signals) -> int:
@@ -110,13 +110,13 @@ class Up:
         return self.process.wait(60)
 
     def kill(self) -> None:
-        """kill -9 of `up` alone."""
+        """Send SIGKILL to `up` alone, and reap it."""
         self.process.kill()
         self.process.wait()
 
 
 def has_gone(process: psutil.Process) -> bool:
-    """Whether a process has ended; one that nobody has reaped yet has, and one that is being reaped."""
+    """Whether a process has ended. A zombie counts as ended."""
     try:
         return not process.is_running() or process.status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
     except psutil.NoSuchProcess:
@@ -124,9 +124,9 @@ def has_gone(process: psutil.Process) -> bool:
 
 
 def is_held(process: psutil.Process) -> bool:
-    """Whether every thread of a process is stopped: each one stops when it is its turn, not at the signal."""
+    """Whether every thread of a process is stopped. A thread stops when it next runs, not when the signal is sent."""
     try:
         threads = [path.read_text() for path in Path(f"/proc/{process.pid}/task").glob("*/stat")]
-    except OSError:  # one has just ended
+    except OSError:  # a thread has just ended
         return False
     return bool(threads) and all(thread.rpartition(")")[2].split()[0] == "T" for thread in threads)

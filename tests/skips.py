@@ -1,4 +1,4 @@
-"""A skip prints its reason (pytest -ra) and, where CI=true, fails the run unless it is expected."""
+"""A skipped test prints its reason (pytest -ra). If CI=true, it also fails the run unless it is listed here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-# Node ids of tests that no CI machine can run. A line needs its reason.
+# Node ids of tests that no CI machine can run. Each line states the reason.
 EXPECTED: frozenset[str] = frozenset()
 
 _unexpected: dict[str, str] = {}
@@ -30,7 +30,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if _must_fail():
-        terminalreporter.section("skipped, which CI does not expect", red=True)
+        terminalreporter.section("skipped unexpectedly, which fails CI", red=True)
         for nodeid, reason in sorted(_unexpected.items()):
             terminalreporter.line(f"{nodeid}: {reason}")
 

@@ -1,12 +1,14 @@
-"""Real PostgreSQL, Redis and MinIO on private ports, started once for a test run and ended with it."""
+"""Real PostgreSQL, Redis and MinIO on private ports. Each process that runs tests starts them once and ends them."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import random
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -17,17 +19,20 @@ from pathlib import Path
 
 import pytest
 
-BUILT_MINIO = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nebula" / "bin" / "minio"
-# Below those that Linux gives away by itself, to whoever binds to port 0 and to every connection that goes out.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nebula"
+BUILT_MINIO = CACHE / "bin" / "minio"
+MINIO_BUILD_S = 1800.0
+# Below the ports that Linux picks by itself, for whoever binds to port 0 and for outgoing connections.
 PORTS = range(20_000, 32_768)
 
 _claims: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """Return a port that is this process's as long as it lives, also while nobody listens there.
+    """Return a port that belongs to this process until it ends, even while nothing listens on it.
 
-    No test in another process gets it: a port is claimed by a name that one socket can have (unix(7), abstract).
+    No test in another process or checkout gets the same port: a socket with the port's name claims it, and only one
+    socket can have a name (unix(7), abstract sockets).
     """
     for port in random.SystemRandom().sample(PORTS, len(PORTS)):
         claim = socket.socket(socket.AF_UNIX)
@@ -41,7 +46,7 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30.0, what: str = "condition") -> None:
-    """Poll until `condition` is true; an OSError counts as not yet."""
+    """Poll until `condition` is true. An OSError means "not yet"."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -60,7 +65,7 @@ def accepts(port: int) -> bool:
 
 
 class Store:
-    """A store's process. It can be stopped, paused and started again by a test, which must leave it running."""
+    """The process of a store. A test may stop, pause and start it, and must leave it running."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -79,7 +84,7 @@ class Store:
         self.kill()
 
     def kill(self) -> None:
-        """kill -9 of the process that was started."""
+        """Send SIGKILL to the process that was started, and reap it."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -92,7 +97,7 @@ class Store:
         return {}
 
     def missing(self) -> str:
-        """Return what this machine lacks for it and how to get that; "" where it is all there."""
+        """Return what this machine lacks and how to get it, or "" if nothing is missing."""
         return ""
 
     def answers(self) -> bool:
@@ -100,7 +105,7 @@ class Store:
 
 
 class PostgreSQL(Store):
-    """Runs as the user postgres where the tests run as root, which PostgreSQL refuses to be."""
+    """Runs as the user postgres if the tests run as root, because PostgreSQL refuses to run as root."""
 
     password = secrets.token_urlsafe(16)
 
@@ -119,21 +124,21 @@ class PostgreSQL(Store):
     def start(self) -> None:
         if not (self.folder / "PG_VERSION").exists():
             self._initialise()
-        wait_until(self._is_left, what="the end of what a killed postmaster left behind")
+        wait_until(self._is_unused, what="the end of the children of a killed postmaster")
         super().start()
 
     def stop(self) -> None:
         if self.process is not None:
-            # kill -9 of the postmaster alone leaves children that hold the data directory.
-            self.process.send_signal(3)  # SIGQUIT: immediate shutdown
+            # If the postmaster alone were killed, its children would still use the data directory.
+            self.process.send_signal(signal.SIGQUIT)  # immediate shutdown
             self.process.wait()
             self.process = None
 
-    def _is_left(self) -> bool:
-        """Whether nobody works in the data directory: children go when they find that their postmaster was killed."""
-        for place in Path("/proc").glob("[0-9]*/cwd"):
-            with contextlib.suppress(OSError):  # it has just ended, or is another user's
-                if place.readlink() == self.folder:
+    def _is_unused(self) -> bool:
+        """Whether no process works in the data directory: children end when they notice that the postmaster is gone."""
+        for directory in Path("/proc").glob("[0-9]*/cwd"):
+            with contextlib.suppress(OSError):  # the process has just ended, or belongs to another user
+                if directory.readlink() == self.folder:
                     return False
         return True
 
@@ -200,7 +205,7 @@ class MinIO(Store):
             "MINIO_API_STALE_UPLOADS_EXPIRY": "8760h",
             "MINIO_API_DELETE_CLEANUP_INTERVAL": "30s",
             "MINIO_BROWSER": "off",
-            "MINIO_UPDATE": "off",  # it would ask a host outside
+            "MINIO_UPDATE": "off",  # or it would contact a host on the internet
         }
 
     @property
@@ -208,20 +213,21 @@ class MinIO(Store):
         return os.environ.get("NEBULA_TEST_MINIO", str(BUILT_MINIO))
 
     def missing(self) -> str:
+        _wait_for_build()
         return "" if os.access(self.binary, os.X_OK) else f"MinIO is not at {self.binary}: script/build-minio"
 
     def command(self) -> list[str]:
         return [self.binary, "server", str(self.folder), "--address", f"127.0.0.1:{self.port}", "--quiet"]
 
     def answers(self) -> bool:
-        # /ready says 200 also while there are no objects yet, and keys and buckets are not known.
+        # /ready already answers 200 before MinIO knows its keys and buckets.
         with urllib.request.urlopen(f"{self.endpoint}/minio/health/cluster", timeout=2) as answer:
             return bool(answer.status == 200)
 
 
 @dataclass
 class Stores:
-    """The three stores; each starts when a test first asks for it."""
+    """The three stores. Each starts when a test first asks for it."""
 
     folder: Path
     _started: dict[type[Store], Store] = field(default_factory=dict)
@@ -250,3 +256,19 @@ class Stores:
     def stop(self) -> None:
         for store in self._started.values():
             store.stop()
+
+
+def _wait_for_build() -> None:
+    """Wait if script/build-minio is running (script/test starts it beside the tests); not at the cost of the test.
+
+    The timer of pytest-timeout is this process's ITIMER_REAL. It stands still during the wait, which has its own limit.
+    """
+    lock = CACHE / "build-minio.lock"
+    if not lock.exists():
+        return
+    left, interval = signal.setitimer(signal.ITIMER_REAL, MINIO_BUILD_S)
+    try:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, left, interval)

@@ -28,13 +28,15 @@ Administer = Callable[[Machine], Owner]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give each test here the time that a first run takes, and leave the long ones to who asks for them."""
-    left = [] if LONG else [item for item in items if item.get_closest_marker("long")]
-    config.hook.pytest_deselected(items=left)
-    items[:] = [item for item in items if item not in left]
+    """Mark each test of this folder as slow, with the time that a first run takes; deselect long ones unless wanted."""
+    deselected = set() if LONG else {item for item in items if item.get_closest_marker("long")}
+    config.hook.pytest_deselected(items=list(deselected))
+    items[:] = [item for item in items if item not in deselected]
     for item in items:
-        if Path(__file__).parent in item.path.parents and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(1800))
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(1800))
 
 
 @pytest.fixture(scope="session", params=RELEASES)

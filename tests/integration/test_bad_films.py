@@ -18,8 +18,8 @@ BENCH = Cutting
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    return Clips(tmp_path_factory.mktemp("clips"))
+def clips() -> Clips:
+    return Clips()
 
 
 # What an ffmpeg that exits 0 does with a command that encodes picture or sound.

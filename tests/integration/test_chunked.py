@@ -24,8 +24,8 @@ PROVISIONED = pytest.mark.parametrize("environ", ["provisioned"], indirect=True)
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    return Clips(tmp_path_factory.mktemp("clips"))
+def clips() -> Clips:
+    return Clips()
 
 
 class Cutting(Bench):

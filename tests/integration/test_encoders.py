@@ -27,8 +27,8 @@ DEVICE = "/dev/dri/renderD128"
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    return Clips(tmp_path_factory.mktemp("clips"))
+def clips() -> Clips:
+    return Clips()
 
 
 @pytest.fixture

@@ -30,8 +30,8 @@ EMBEDDED = pytest.mark.parametrize("environ", ["embedded"], indirect=True)
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    return Clips(tmp_path_factory.mktemp("clips"))
+def clips() -> Clips:
+    return Clips()
 
 
 @pytest.fixture

@@ -38,13 +38,13 @@ from tests.stores import Stores
 KILLS = int(os.environ.get("NEBULA_KILLS", "1"))
 SEED = int(os.environ.get("NEBULA_SEED", "7"))
 CHUNK_S = 1.0
-pytestmark = pytest.mark.timeout(600 + 30 * KILLS)  # a lease may have to run out
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 + 30 * KILLS)]  # a lease may have to run out
 FILMS = ("cut.mkv", "raw.avi", "ten.mkv")
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    return Clips(tmp_path_factory.mktemp("clips"))
+def clips() -> Clips:
+    return Clips()
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ def test_held_program_dies_when_its_parent_is_killed() -> None:
     program = textwrap.dedent("""
         import os, signal, sys, time
         from nebula.process import hold, spawn
-        child = spawn(["sh", "-c", "echo begun; sleep 600"], stdout=-1)
+        child = spawn(["sh", "-c", "echo begun; exec sleep 600"], stdout=-1)
         child.stdout.readline()
         hold(child)
         print(child.pid, flush=True)

@@ -25,8 +25,8 @@ from tests.stores import wait_until
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    return Clips(tmp_path_factory.mktemp("clips"))
+def clips() -> Clips:
+    return Clips()
 
 
 def test_web_ready_original_is_ready_at_once(bench: Bench, clips: Clips) -> None:
