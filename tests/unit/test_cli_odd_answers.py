@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nebula_cli.table import MODULES
+from nebula_cli.command_table import MODULES
 from tests.recording import Recording, Responder, Said, problem
 from tests.unit.cli import FILE_ID, JOB_ID, OTHER_ID, V1, Cli, Ran, file, job
 
@@ -45,6 +45,8 @@ LINES: dict[str, str] = {
     f"job {JOB_ID}": "",
     f"retry {JOB_ID}": f"POST {V1}/jobs/{JOB_ID}/retry",
     f"cancel {JOB_ID}": f"POST {V1}/jobs/{JOB_ID}/cancel",
+    f"pause {JOB_ID}": f"POST {V1}/jobs/{JOB_ID}/pause",
+    f"resume {JOB_ID}": f"POST {V1}/jobs/{JOB_ID}/resume",
     "status": "",
     "power": "",
     "deploy status": "",
@@ -99,7 +101,7 @@ HOLLOW: dict[str, Responder] = {
 @pytest.fixture(autouse=True)
 def _at_hand(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
     """One try for each transfer, and a file to upload."""
-    monkeypatch.setattr("nebula_cli.patience.TRIES", 1)
+    monkeypatch.setattr("nebula_cli.retrying.TRIES", 1)
     Path("local.bin").write_bytes(b"12345")
 
 

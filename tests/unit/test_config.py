@@ -44,7 +44,6 @@ GOOD: dict[str, list[str]] = {
         "rediss://worker:secret@laptop:6380/1",
         "redis://[::1]:6379",
     ],
-    "S3_PUBLIC_ENDPOINT": ["http://laptop:9000", "https://store.example/", "http://[fd7a:115c::1]:9000"],
     "NEBULA_BIND": ["127.0.0.1:8420", "[::1]:8420", "0.0.0.0:65535", "laptop:80", "127.0.0.1:0"],
 }
 
@@ -84,7 +83,6 @@ WRONG: dict[str, list[str]] = {
         "unix:///run/redis/redis.sock",
     ],
     "S3_ENDPOINT": ["127.0.0.1:9000", "http://", "http://:9000", "http://user:hunter2@store", "http://store:99999"],
-    "S3_PUBLIC_ENDPOINT": ["store", "ftp://store", "http://store/path", "http://[::1:9000", "http://store:port"],
     "S3_BUCKET": ["no", "Upper", "a_b", "with space"],
     "S3_SYNC_DIR": ["two\nlines"],
     "NEBULA_BIND": ["8420", "127.0.0.1", "127.0.0.1:99999", ":8420", "a b:8420", "127.0.0.1:http", "::1:8420:"],

@@ -202,12 +202,10 @@ def test_worker_is_ready_when_it_has_looked_and_not_while_its_store_is_away(
     release.set()
 
 
-def test_worker_whose_loop_ends_by_a_mistake_ends(
-    watched: Watched, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_worker_whose_loop_ends_by_a_mistake_ends(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     def slip() -> None:
         raise RuntimeError("a slip")
 
-    monkeypatch.setattr(scripted, "note_seen", slip)
+    monkeypatch.setattr(watched.worker, "_note_seen", slip)
     watched.worker.start()
     assert watched.failed.wait(20)
