@@ -32,9 +32,11 @@ from nebula.domain import plan as plans
 from nebula.domain.chunks import LEAST_S, Chunk
 from nebula.domain.plan import Plan
 from nebula.domain.states import FileState, Queue
-from nebula.media import arguments, checks, probe, verify
-from nebula.media.checks import VerifiedChunk
-from nebula.media.verify import VerifiedFilm, VerifiedSound
+from nebula.media.ffmpeg import arguments
+from nebula.media.reading import probe
+from nebula.media.verifying import chunk_checks, film_checks
+from nebula.media.verifying.chunk_checks import VerifiedChunk
+from nebula.media.verifying.film_checks import VerifiedFilm, VerifiedSound
 from nebula.worker.work import Worker
 
 CLIP = os.environ.get("BENCH_CLIP", "")  # footage, shown over and over; "" is moving shapes with a grain
@@ -158,11 +160,11 @@ def _taken_on_trust() -> Iterator[None]:
         return VerifiedSound(target.stat().st_size, "")
 
     def film(source: str, facts: Any, plan: Plan, target: Path, **_: Any) -> VerifiedFilm:
-        size_bytes, sha256 = target.stat().st_size, verify.digest(target)
+        size_bytes, sha256 = target.stat().st_size, film_checks.digest(target)
         return VerifiedFilm(size_bytes, sha256, plan.width or 0, plan.height or 0, facts.listed_s, "h264", "aac")
 
-    sounds, films = patch.object(verify, "verify_sound", sound), patch.object(verify, "verify", film)
-    with patch.object(checks, "verify_chunk", chunk), sounds, films:
+    sounds, films = patch.object(film_checks, "verify_sound", sound), patch.object(film_checks, "verify", film)
+    with patch.object(chunk_checks, "verify_chunk", chunk), sounds, films:
         yield
 
 

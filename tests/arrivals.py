@@ -16,9 +16,9 @@ from nebula.db.database import Database, Tx
 from nebula.domain.limits import PART_SIZE_BYTES
 from nebula.domain.records import Principal, Upload
 from nebula.domain.states import FileState, Queue, Role, UploadState, Visibility
-from nebula.services.finishing import Stored
-from nebula.services.receiving import Body
-from nebula.services.uploads import Uploads
+from nebula.services.uploads.finishing import Stored
+from nebula.services.uploads.lifecycle import Uploads
+from nebula.services.uploads.receiving import Body
 from nebula.storage.choose import open_storage
 from nebula.storage.contract import ObjectStorage
 

@@ -12,12 +12,15 @@ from nebula.domain import plan as plans
 from nebula.domain.chunks import Chunk
 from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
-from nebula.media import arguments, checks, chunking, film, probe, verify
-from nebula.media.checks import VerifiedChunk
-from nebula.media.chunking import Part
-from nebula.media.control import Control
-from nebula.media.tools import Tools
-from nebula.media.verify import VerifiedFilm
+from nebula.media.ffmpeg import arguments
+from nebula.media.ffmpeg.control import Control
+from nebula.media.ffmpeg.tools import Tools
+from nebula.media.making import chunking, film
+from nebula.media.making.chunking import Part
+from nebula.media.reading import probe
+from nebula.media.verifying import chunk_checks, film_checks
+from nebula.media.verifying.chunk_checks import VerifiedChunk
+from nebula.media.verifying.film_checks import VerifiedFilm
 
 TOOLS = Tools()
 KINDS = ("video", "audio")
@@ -61,15 +64,15 @@ class Film:
         return target
 
     def verify_chunk(self, chunk: Chunk, **options) -> VerifiedChunk:
-        return checks.verify_chunk(self.plan, chunk, self.part(chunk), **options)
+        return chunk_checks.verify_chunk(self.plan, chunk, self.part(chunk), **options)
 
     def make_sound(self) -> None:
         assert self.sound is not None
         chunking.make_sound(str(self.path), self.facts, self.plan, self.sound, control=self.control)
 
-    def verify_sound(self, **options) -> verify.VerifiedSound:
+    def verify_sound(self, **options) -> film_checks.VerifiedSound:
         assert self.sound is not None
-        return verify.verify_sound(str(self.path), self.facts, self.plan, self.sound, **options)
+        return film_checks.verify_sound(str(self.path), self.facts, self.plan, self.sound, **options)
 
     def make_all(self) -> list[Part]:
         """Make and verify every chunk and the sound."""
@@ -87,7 +90,7 @@ class Film:
 
     def join(self, parts: list[Part], target: Path) -> VerifiedFilm:
         chunking.join(parts, self.sound, self.facts, self.plan, target, control=self.control)
-        return verify.verify(str(self.path), self.facts, self.plan, target, parts_verified=True)
+        return film_checks.verify(str(self.path), self.facts, self.plan, target, parts_verified=True)
 
     def make_in_one_piece(self, target: Path) -> None:
         film.make(str(self.path), self.facts, self.plan, target, threads=1)

@@ -17,10 +17,10 @@ from nebula.db.work import tasks
 from nebula.domain import plan as plans
 from nebula.domain.states import Queue, Visibility
 from nebula.domain.work import Claim, Claimant
-from nebula.services.encoders import Encoders
-from nebula.services.room import Room
-from nebula.services.throttling import Pace
-from nebula.services.transcoding import Transcoding
+from nebula.services.disk_reserve import Room
+from nebula.services.films.claiming import Transcoding
+from nebula.services.films.encoder import Encoders
+from nebula.services.machine.throttling import Pace
 from nebula.storage.choose import open_storage
 from tests.clips import kept, kept_folder
 

@@ -11,7 +11,7 @@ from nebula.db.database import Database, Tx
 from nebula.domain.states import Role
 from nebula.errors import NebulaError
 from nebula.services.accounts import Accounts, Tokens
-from nebula.services.standings import Standings
+from nebula.services.session_cache import Standings
 from tests.people import remembering_passwords
 
 PASSWORD = "correct horse battery staple"

@@ -7,10 +7,10 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "transfers": ("Bringing and fetching", ("upload", "download")),
     "files": ("Files", ("ls", "info", "rename", "rm", "trash", "restore")),
     "playing": ("Watching", ("play", "link", "links")),
-    "work": ("Work and the server", ("jobs", "job", "retry", "pause", "resume", "cancel", "status")),
+    "jobs": ("Work and the server", ("jobs", "job", "retry", "pause", "resume", "cancel", "status")),
     "power": ("The machines", ("power",)),
-    "operating": ("The server itself", ("deploy",)),
-    "keeping": ("Its backup", ("backup",)),
+    "deploys": ("The server itself", ("deploy",)),
+    "backups": ("Its backup", ("backup",)),
     "shell": ("The shell", ("completion",)),
 }
 

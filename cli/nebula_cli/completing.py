@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nebula_cli import help, words
-from nebula_cli.table import MODULES
+from nebula_cli import command_line, help
+from nebula_cli.command_table import MODULES
 
 TAKES_PATHS = frozenset({"upload"})
 PATH_OPTIONS = frozenset({("download", "--to")})
@@ -123,10 +123,10 @@ def _entry(name: str) -> Entry:
         Option(
             typed=option,
             told=told[option][1],
-            values=None if words.is_switch(parameter) else _values(told[option][0]),
+            values=None if command_line.is_switch(parameter) else _values(told[option][0]),
             is_path=(name, option) in PATH_OPTIONS,
         )
-        for option, parameter in words.options(function).items()
+        for option, parameter in command_line.options(function).items()
     )
     return Entry(name, help.summary(function), options, OWN_WORDS.get(name, ()), name in TAKES_PATHS)
 

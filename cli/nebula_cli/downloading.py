@@ -18,8 +18,8 @@ from urllib3 import exceptions
 from nebula_cli import client, output, state
 from nebula_cli.client import Answer
 from nebula_cli.errors import CliError, Refused
-from nebula_cli.patience import Patience
 from nebula_cli.progress import Bar
+from nebula_cli.retrying import Patience
 from nebula_cli.signed_in import SignedIn
 
 READ = 1 << 20

@@ -8,7 +8,7 @@ from typing import Any
 
 from nebula_cli import lookup, output, shapes
 from nebula_cli.errors import CliError, NotFound
-from nebula_cli.patience import Patience
+from nebula_cli.retrying import Patience
 from nebula_cli.signed_in import SignedIn, objects
 
 TITLES = ("ID", "STATE", "DONE", "SPEED", "LEFT", "NODE", "MAKES", "FILE")

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from nebula_cli import words
-from nebula_cli.table import GROUPS, MODULES
+from nebula_cli import command_line
+from nebula_cli.command_table import GROUPS, MODULES
 
 INTRODUCTION = """\
 usage: nebula COMMAND [WORD...] [--option...]
@@ -20,9 +20,9 @@ nebula COMMAND --help says more, nebula --version the version.
 Exit codes: 0 done, 1 failed, 2 usage, 3 unreachable, 4 sign in again, 5 not found, 130 interrupted."""
 
 
-def function_of(name: str) -> Callable[..., words.Plan]:
+def function_of(name: str) -> Callable[..., command_line.Plan]:
     """Import the module of a command and return its function."""
-    found: Callable[..., words.Plan] = getattr(import_module(f"nebula_cli.commands.{MODULES[name]}"), name)
+    found: Callable[..., command_line.Plan] = getattr(import_module(f"nebula_cli.commands.{MODULES[name]}"), name)
     return found
 
 
@@ -43,9 +43,9 @@ def of_command(name: str) -> str:
 
 def usage(name: str, function: Callable[..., Any]) -> str:
     """Return how the command is typed."""
-    parts = [words.metavar(parameter) for parameter in words.positionals(function)]
+    parts = [command_line.metavar(parameter) for parameter in command_line.positionals(function)]
     told = option_lines(function)
-    parts += [f"[{told[option][0]}]" for option in words.options(function)]
+    parts += [f"[{told[option][0]}]" for option in command_line.options(function)]
     return " ".join(["nebula", name, *parts])
 
 

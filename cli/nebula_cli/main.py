@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import nebula_cli
 from nebula_cli import output
+from nebula_cli.command_table import MODULES
 from nebula_cli.errors import CliError, UsageError
-from nebula_cli.table import MODULES
 
 INTERRUPTED = 130
 
@@ -62,8 +62,8 @@ def _run(arguments: list[str]) -> int:
 
 def _planned_and_run(name: str, words: list[str]) -> int:
     # Fire is imported here: --version, a mistyped command and this module's importers do without it.
+    from nebula_cli import command_line as bind
     from nebula_cli import help
-    from nebula_cli import words as bind
 
     return bind.run(bind.planned(name, help.function_of(name), words))
 

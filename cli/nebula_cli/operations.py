@@ -7,7 +7,7 @@ from typing import Any
 
 from nebula_cli import output
 from nebula_cli.errors import CliError
-from nebula_cli.patience import Patience
+from nebula_cli.retrying import Patience
 from nebula_cli.signed_in import SignedIn
 
 POLL_S = 1.0

@@ -16,10 +16,10 @@ from typing import Any
 
 from nebula_cli import output, state, tus
 from nebula_cli.errors import CliError, Refused
-from nebula_cli.patience import Patience
+from nebula_cli.local_files import Changed, Source
 from nebula_cli.progress import Bar
+from nebula_cli.retrying import Patience
 from nebula_cli.signed_in import SignedIn
-from nebula_cli.sources import Changed, Source
 
 PIECE = 64 << 20
 VERIFY_S = 3600.0

@@ -24,11 +24,11 @@ from nebula.db.database import Database, sqlite_path
 from nebula.domain.states import BackupState, OperationState, Queue, Role
 from nebula.errors import InvalidInput, NebulaError, NotFound, SettingsError, StoreUnavailable
 from nebula.messages import Messages
-from nebula.services import leaving
 from nebula.services.accounts import Accounts
-from nebula.services.backups import Backups, BackupStanding
-from nebula.services.checking import Checks
-from nebula.services.operations import Operations
+from nebula.services.machine import node_leases
+from nebula.services.machine.backups import Backups, BackupStanding
+from nebula.services.machine.consistency import Checks
+from nebula.services.machine.operations import Operations
 from nebula.storage.choose import open_storage
 from nebula.worker.app import create_encoders, create_worker
 
@@ -225,7 +225,7 @@ def _forget_node(environ: Mapping[str, str], arguments: argparse.Namespace) -> i
     messages = Messages(settings)
     try:
         with _database(settings) as database:
-            returned = leaving.forget(database, messages, arguments.name)
+            returned = node_leases.forget(database, messages, arguments.name)
     finally:
         messages.close()
     for shown in returned:

@@ -8,7 +8,7 @@ from nebula.db import backups, files
 from nebula.db.database import Database, Tx
 from nebula.domain.states import BackupState
 from nebula.errors import InvalidInput, NotFound
-from nebula.services.backups import HOLDER, Backups
+from nebula.services.machine.backups import HOLDER, Backups
 
 TARGET = ("/mnt/backup/nebula", "the last one of each of 7 days", None)
 

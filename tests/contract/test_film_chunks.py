@@ -24,7 +24,7 @@ from nebula.domain.limits import (
 from nebula.domain.states import JobState, Queue, TaskKind
 from nebula.domain.work import Claim, Claimant, Failure, MadeChunk, NewJob, NewTask, TaskAttempt
 from nebula.errors import Superseded
-from nebula.services import leaving
+from nebula.services.machine import node_leases
 from tests.rows import add_content
 
 VERSION = 1
@@ -261,7 +261,7 @@ def test_chunk_of_a_node_that_disappeared_is_made_again_and_the_others_are_not(f
 def test_give_back_takes_only_what_this_node_holds(films: Films) -> None:
     job_id = films.add(3)
     mine, other = films.claimed("n1"), films.claimed("n2")
-    returned = films.database.write(lambda tx: leaving.give_back(tx, Queue.ENCODE, "n1"))
+    returned = films.database.write(lambda tx: node_leases.give_back(tx, Queue.ENCODE, "n1"))
     assert returned == [mine.shown]
     assert films.due() == [object_keys.chunk(job_id, mine.number, mine.attempt)]
     assert films.database.read(lambda tx: tasks.is_held(tx, other))

@@ -16,7 +16,7 @@ from nebula.domain.records import Principal
 from nebula.domain.states import Role
 from nebula.errors import Conflict, Forbidden, InvalidInput, NotFound, SignInRequired
 from nebula.services.accounts import Tokens
-from nebula.services.standings import Standings
+from nebula.services.session_cache import Standings
 from tests.household import ADDRESS, PASSWORD, Household
 
 DAY_S = 86400

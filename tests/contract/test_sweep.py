@@ -12,7 +12,7 @@ from nebula.db.work import tasks
 from nebula.domain.states import JobState, Queue, Visibility
 from nebula.domain.work import Claimant
 from nebula.errors import StoreUnavailable
-from nebula.services.sweeping import Sweep
+from nebula.services.machine.sweep import Sweep
 from tests.contract.test_film_chunks import Films
 from tests.films import Woken
 

@@ -16,7 +16,7 @@ from nebula.domain.records import Node
 from nebula.domain.throttle import Decision, PowerReading, Throttle
 from nebula.errors import StoreUnavailable
 from nebula.power import PowerSupplies
-from nebula.services.throttling import Pace, Throttling
+from nebula.services.machine.throttling import Pace, Throttling
 from tests.laptop import Laptop
 
 RUN, GENTLY, PAUSE, HAND_BACK = Throttle

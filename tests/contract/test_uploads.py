@@ -38,8 +38,8 @@ from nebula.errors import (
     Superseded,
     TooLarge,
 )
-from nebula.services import receiving
-from nebula.services.receiving import Body
+from nebula.services.uploads import receiving
+from nebula.services.uploads.receiving import Body
 from tests.arrivals import PART, Arrivals, Fuse, Killed, Source, cut, data, sha256
 from tests.stores import Stores, wait_until
 

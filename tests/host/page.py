@@ -1,4 +1,4 @@
-"""The answers of docs/operations.md: what a test carries out is what an owner reads there."""
+"""The answers of docs/laptop.md: what a test carries out is what an owner reads there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from tests.host.site import Owner
 from tests.static.source import ROOT
 
-PAGE = ROOT / "docs" / "operations.md"
+PAGE = ROOT / "docs" / "laptop.md"
 BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.M | re.S)
 AT_THE_LAPTOP = "sudo "
 

@@ -1,4 +1,4 @@
-"""What docs/operations.md answers, carried out as it stands there on the provisioned laptop."""
+"""What docs/laptop.md answers, carried out as it stands there on the provisioned laptop."""
 
 from __future__ import annotations
 

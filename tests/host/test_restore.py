@@ -195,7 +195,7 @@ def _in_place_of_the_laptop(successor: Owner, was: Was) -> Iterator[None]:
 
 
 def _words(successor: Owner, recovery_file: Path, *, at_first: bool) -> list[str]:
-    """What docs/operations.md says to type."""
+    """What docs/laptop.md says to type."""
     command, *_ = page.commands("The laptop died")
     typed = command.partition(" playbooks/restore.yml ")[2]
     machine = successor.machine

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from nebula.config import Settings
-from nebula.services import attempt
+from nebula.services.films import attempt
 from tests.films import Bench
 
 

@@ -15,8 +15,8 @@ from nebula.api.metrics import exposition
 from nebula.api.objects import SCHEMAS
 from nebula.config import Settings
 from nebula.messages import Messages
-from nebula.services.backups import Backups
-from nebula.services.status import Status
+from nebula.services.machine.backups import Backups
+from nebula.services.machine.status import Status
 from tests.people import People
 from tests.shelf import Shelf
 

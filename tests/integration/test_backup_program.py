@@ -20,8 +20,8 @@ from nebula.db import files, migrate
 from nebula.db.database import Tx
 from nebula.domain.states import BackupState
 from nebula.errors import ObjectNotFound
-from nebula.services.backups import Backups
 from nebula.services.library import Library
+from nebula.services.machine.backups import Backups
 from nebula.storage.choose import open_storage
 from nebula.storage.contract import ObjectReader
 from nebula_backup import machine as machine_of

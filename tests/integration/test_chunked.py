@@ -11,10 +11,12 @@ import pytest
 from nebula.db.work import jobs, tasks
 from nebula.domain.states import FileState, JobState, PlanAction, Queue, TaskKind
 from nebula.errors import FfmpegFailed, Incomplete, MediaError
-from nebula.media import chunking, pieces, verify
+from nebula.media.making import chunking
+from nebula.media.reading import seekability
+from nebula.media.verifying import film_checks
+from nebula.services.films.claiming import Transcoding
 from nebula.services.library import Library
-from nebula.services.throttling import Pace
-from nebula.services.transcoding import Transcoding
+from nebula.services.machine.throttling import Pace
 from tests.films import Bench, Clips
 
 CHUNK_S = 2.0
@@ -215,14 +217,14 @@ def test_film_that_breaks_off_is_made_as_far_as_it_goes_with_a_warning(bench: Cu
 def test_film_is_made_in_one_piece_when_its_chunks_do_not_add_up(
     bench: Cutting, clips: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = verify.verify
+    real = film_checks.verify
 
     def refuse(*args: Any, **options: Any) -> Any:
         if options.get("parts_verified"):
             raise Incomplete("The film is not all of its source.", log="")
         return real(*args, **options)
 
-    monkeypatch.setattr(verify, "verify", refuse)
+    monkeypatch.setattr(film_checks, "verify", refuse)
     content_id = bench.laid_out(clips)
     bench.encode()
     assert bench.run()
@@ -265,7 +267,7 @@ def test_film_is_made_in_one_piece_when_its_packets_are_not_those_of_the_probe(
 def test_source_that_cannot_be_read_in_pieces_is_copied_once_to_each_node(
     bench: Cutting, clips: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pieces, "reads_in_pieces", lambda *_, **__: False)
+    monkeypatch.setattr(seekability, "reads_in_pieces", lambda *_, **__: False)
     content_id = bench.laid_out(clips)
     original = bench.content(content_id)["object_key"]
     opened: list[str] = []

@@ -11,10 +11,11 @@ import pytest
 
 from nebula.domain.media import MediaFacts
 from nebula.errors import FfmpegFailed, Incomplete, MediaError, OtherFingerprint
-from nebula.media import chunking, pieces, probe
-from nebula.media.build import encoder_build
-from nebula.media.chunking import Part
-from nebula.media.tools import Tools
+from nebula.media.ffmpeg.build import encoder_build
+from nebula.media.ffmpeg.tools import Tools
+from nebula.media.making import chunking
+from nebula.media.making.chunking import Part
+from nebula.media.reading import probe, seekability
 from tests.chunked import Film, likeness, times
 from tests.clips import Clips, real_footage
 from tests.web import serving
@@ -272,7 +273,7 @@ def test_join_that_lacks_a_chunk_is_not_all_of_its_source(made, tmp_path):
 def in_pieces(path: Path, facts: MediaFacts | None = None, **options) -> bool:
     facts = facts or probe.probe(str(path))
     assert facts is not None
-    return pieces.reads_in_pieces(str(path), facts, **({"max_read_bytes": path.stat().st_size // 2} | options))
+    return seekability.reads_in_pieces(str(path), facts, **({"max_read_bytes": path.stat().st_size // 2} | options))
 
 
 @pytest.mark.parametrize("name", ["tall_mp4", "tall_mp4_index_last", "tall_mkv", "tall_avi", "tall_ts"])
@@ -297,7 +298,7 @@ def test_source_by_url_is_tried_through_the_same_bounds(clips: Clips):
             facts = probe.probe(str(path))
             assert facts is not None
             limit = path.stat().st_size // 2
-            assert pieces.reads_in_pieces(web.url(path), facts, max_read_bytes=limit) is expected
+            assert seekability.reads_in_pieces(web.url(path), facts, max_read_bytes=limit) is expected
 
 
 def test_source_that_cannot_be_reached_is_not_read_in_pieces(clips: Clips):
@@ -306,7 +307,7 @@ def test_source_that_cannot_be_reached_is_not_read_in_pieces(clips: Clips):
         url = web.url(path)
     facts = probe.probe(str(path))
     assert facts is not None
-    assert not pieces.reads_in_pieces(url, facts)
+    assert not seekability.reads_in_pieces(url, facts)
 
 
 def test_chunk_is_made_from_a_url(clips: Clips, tmp_path):

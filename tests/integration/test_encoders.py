@@ -14,9 +14,13 @@ import pytest
 from nebula import command, config
 from nebula.domain.encoders import AUTO, FAMILIES, HARDWARE, SOFTWARE
 from nebula.errors import FfmpegFailed, Stopped
-from nebula.media import arguments, checks, chunking, probe, trial
-from nebula.media.trial import Found
-from nebula.services.encoders import Encoders
+from nebula.media import encoder_trial
+from nebula.media.encoder_trial import Found
+from nebula.media.ffmpeg import arguments
+from nebula.media.making import chunking
+from nebula.media.reading import probe
+from nebula.media.verifying import chunk_checks
+from nebula.services.films.encoder import Encoders
 from tests.chunked import Film, encoding
 from tests.films import Clips
 from tests.graphics import Graphics
@@ -39,7 +43,7 @@ def graphics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Graphics:
 
 
 def _find(wanted: str = "auto", **options) -> Found:
-    return trial.find(wanted, paths=[DEVICE], **options)
+    return encoder_trial.find(wanted, paths=[DEVICE], **options)
 
 
 # What the installed ffmpeg knows.
@@ -66,7 +70,7 @@ def _help(topic: str) -> str:
 
 
 def test_encoder_that_is_listed_without_a_device_does_not_work() -> None:
-    found = trial.find("auto", paths=["/dev/dri/no such device"])
+    found = encoder_trial.find("auto", paths=["/dev/dri/no such device"])
     assert (found.encoder, found.device) == (SOFTWARE, "")
     assert [reason.split(" does not work on ")[0] for reason in found.reasons] == list(HARDWARE)
 
@@ -136,7 +140,7 @@ class Trials:
 @pytest.fixture
 def trials(monkeypatch: pytest.MonkeyPatch) -> Trials:
     made = Trials()
-    monkeypatch.setattr(trial, "find", made.find)
+    monkeypatch.setattr(encoder_trial, "find", made.find)
     return made
 
 
@@ -154,9 +158,9 @@ def test_trial_is_remembered_until_the_machine_is_another(
     for _ in range(2):
         encoders = _encoders(tmp_path)
         assert (encoders.encoder, encoders.tools.render_node, trials.count) == ("h264_qsv", DEVICE, 1)
-    machine = trial.machine("ffmpeg")
+    machine = encoder_trial.machine("ffmpeg")
     for count, name in enumerate(("kernel", "drivers", "ffmpeg"), start=2):
-        monkeypatch.setattr(trial, "machine", lambda _, name=name: machine | {name: "newer"})
+        monkeypatch.setattr(encoder_trial, "machine", lambda _, name=name: machine | {name: "newer"})
         _encoders(tmp_path)
         assert trials.count == count, name
     _encoders(tmp_path, wanted="h264_vaapi")
@@ -233,7 +237,7 @@ def test_film_joins_from_chunks_of_hardware(graphics: Graphics, clips: Clips, tm
     parts, prints = [], set()
     for part in film.chunks:
         chunking.make_chunk(str(film.path), film.facts, film.plan, part, film.part(part), encoder=encoder)
-        made = checks.verify_chunk(
+        made = chunk_checks.verify_chunk(
             film.plan, part, film.part(part), encoder=encoder, source=str(film.path), fingerprint=None
         )
         prints.add(made.fingerprint)
@@ -257,7 +261,7 @@ def test_garbage_is_found_by_the_verification(
     part = film.chunks[0]
     chunking.make_chunk(str(film.path), film.facts, film.plan, part, film.part(part), encoder="h264_qsv")
     with pytest.raises(FfmpegFailed, match=why):
-        checks.verify_chunk(film.plan, part, film.part(part), encoder="h264_qsv", source=str(film.path))
+        chunk_checks.verify_chunk(film.plan, part, film.part(part), encoder="h264_qsv", source=str(film.path))
 
 
 def test_settings_offer_the_families_that_there_are() -> None:

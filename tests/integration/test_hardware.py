@@ -13,12 +13,13 @@ from nebula.config import Settings
 from nebula.db.work import chunks, jobs
 from nebula.domain.encoders import SOFTWARE
 from nebula.domain.states import FileState, JobState, Queue
-from nebula.media import build, trial
-from nebula.media.tools import Tools
-from nebula.media.trial import Found
-from nebula.services import attempt
-from nebula.services.encoders import Encoders
-from nebula.services.transcoding import Transcoding
+from nebula.media import encoder_trial
+from nebula.media.encoder_trial import Found
+from nebula.media.ffmpeg import build
+from nebula.media.ffmpeg.tools import Tools
+from nebula.services.films import attempt
+from nebula.services.films.claiming import Transcoding
+from nebula.services.films.encoder import Encoders
 from tests.films import Clips
 from tests.graphics import Graphics
 from tests.integration.test_chunked import CHUNK_S, FRAMES, Cutting, _frames
@@ -65,7 +66,7 @@ class Equipped(Cutting):
 @pytest.fixture
 def bench(settings: Settings, graphics: Graphics, monkeypatch: pytest.MonkeyPatch) -> Iterator[Equipped]:
     monkeypatch.setattr(attempt, "TICK_S", 0.2)
-    monkeypatch.setattr(trial, "find", lambda *_, **__: Found(QSV, "/dev/dri/renderD128"))
+    monkeypatch.setattr(encoder_trial, "find", lambda *_, **__: Found(QSV, "/dev/dri/renderD128"))
     opened = Equipped(settings)
     opened.transcoding.begin(Queue.ENCODE)
     assert opened.node_encoder() == QSV

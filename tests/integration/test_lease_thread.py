@@ -12,9 +12,9 @@ from nebula.domain.states import Queue
 from nebula.domain.throttle import Decision, Throttle
 from nebula.domain.work import Claim
 from nebula.errors import HandedBack, StoreUnavailable, Superseded
-from nebula.services import attempt
-from nebula.services.attempt import Attempt
-from nebula.services.throttling import Pace
+from nebula.services.films import attempt
+from nebula.services.films.attempt import Attempt
+from nebula.services.machine.throttling import Pace
 from tests.films import Bench
 from tests.stores import wait_until
 

@@ -17,11 +17,13 @@ from nebula.domain import plan
 from nebula.domain.media import MediaFacts
 from nebula.domain.states import FileState, PlanAction
 from nebula.errors import FfmpegFailed, Incomplete, MediaError, NoRoom, Stopped
-from nebula.media import film, probe, verify
-from nebula.media.control import Control
-from nebula.media.progress import Progress
-from nebula.media.tools import Tools
-from nebula.media.verify import VerifiedFilm
+from nebula.media.ffmpeg.control import Control
+from nebula.media.ffmpeg.progress import Progress
+from nebula.media.ffmpeg.tools import Tools
+from nebula.media.making import film
+from nebula.media.reading import probe
+from nebula.media.verifying import film_checks
+from nebula.media.verifying.film_checks import VerifiedFilm
 from tests.clips import Clips, real_footage
 from tests.web import serving
 
@@ -43,7 +45,9 @@ class Work:
         return film.make(self.source, self.facts, self.plan, self.target, control=Control(self.tools, **reins))
 
     def verify(self, **options) -> VerifiedFilm:
-        return verify.verify(self.source, self.facts, self.plan, self.target, control=Control(self.tools), **options)
+        return film_checks.verify(
+            self.source, self.facts, self.plan, self.target, control=Control(self.tools), **options
+        )
 
 
 def planned(source: Path | str, target: Path, tools: Tools = TOOLS) -> Work:
@@ -471,7 +475,7 @@ def test_read_that_is_cut_while_probing_is_seen_later(clips: Clips, target):
     short = replace(work.facts, reaches_s=1.5)
     work.make()
     with pytest.raises(Incomplete, match=r"breaks off after 0:01\.5 of 0:03\.0"):
-        verify.verify(work.source, short, work.plan, target)
+        film_checks.verify(work.source, short, work.plan, target)
 
 
 @pytest.mark.parametrize("status", [403, 404, 503])

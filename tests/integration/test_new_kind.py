@@ -12,7 +12,7 @@ from nebula.domain.records import Principal
 from nebula.domain.states import FileState, JobState, Queue, Role, TaskKind
 from nebula.domain.work import Claimant, NewJob, NewTask, TaskAttempt
 from nebula.errors import FfmpegFailed
-from nebula.services.attempt import Attempt
+from nebula.services.films.attempt import Attempt
 from nebula.services.jobs import Jobs
 from tests.films import Bench, Clips
 

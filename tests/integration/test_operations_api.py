@@ -15,7 +15,7 @@ from nebula.db.database import Database
 from nebula.domain.limits import OPERATIONS_KEPT
 from nebula.domain.records import Operation
 from nebula.domain.states import OperationKind, OperationState
-from nebula.services.operations import Operations, running_release
+from nebula.services.machine.operations import Operations, running_release
 from tests.people import People
 from tests.shelf import Shelf
 

@@ -13,8 +13,10 @@ import pytest
 from nebula.domain.states import JobState, Queue
 from nebula.domain.throttle import Decision, Throttle
 from nebula.errors import Incomplete
-from nebula.media import checks, chunking, pieces
-from nebula.services.throttling import Pace
+from nebula.media.making import chunking
+from nebula.media.reading import seekability
+from nebula.media.verifying import chunk_checks
+from nebula.services.machine.throttling import Pace
 from nebula.worker.work import Worker
 from tests.films import Clips
 from tests.integration.test_chunked import CHUNK_S, EMBEDDED, PROVISIONED, Cutting, _is_made
@@ -43,9 +45,9 @@ class Line:
         self.most_encoding = self.most_in_hand = 0
         self.sources: list[str] = []
         self._lock = threading.Lock()
-        self._real_make, self._real_verify = chunking.make_chunk, checks.verify_chunk
+        self._real_make, self._real_verify = chunking.make_chunk, chunk_checks.verify_chunk
         monkeypatch.setattr(chunking, "make_chunk", self._make)
-        monkeypatch.setattr(checks, "verify_chunk", self.verify)
+        monkeypatch.setattr(chunk_checks, "verify_chunk", self.verify)
 
     def _make(self, source: str, facts: Any, plan: Any, chunk: Any, *args: Any, **options: Any) -> Any:
         self.sources.append(source)
@@ -160,7 +162,7 @@ def test_chunk_that_is_made_again_waits_for_the_encoder(
             raise Incomplete("The chunk is not all of its source.", log="")
         return found
 
-    monkeypatch.setattr(checks, "verify_chunk", refuse_once)
+    monkeypatch.setattr(chunk_checks, "verify_chunk", refuse_once)
     content_id = bench.laid_out(clips)
     line.worker.start()
     line.wait_for_overlap()
@@ -174,7 +176,7 @@ def test_chunk_that_is_made_again_waits_for_the_encoder(
 def test_copy_of_a_source_serves_both_chunks(
     line: Line, bench: Cutting, clips: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pieces, "reads_in_pieces", lambda *_, **__: False)
+    monkeypatch.setattr(seekability, "reads_in_pieces", lambda *_, **__: False)
     opened: list[str] = []
     real = bench.storage.open
 

@@ -14,8 +14,8 @@ import pytest
 from nebula import config
 from nebula.domain.states import FileState, JobState, Queue
 from nebula.domain.throttle import Decision, Throttle
-from nebula.services import attempt
-from nebula.services.throttling import Pace
+from nebula.services.films import attempt
+from nebula.services.machine.throttling import Pace
 from tests.films import Bench
 from tests.integration.test_chunked import _frames
 from tests.proxy import Proxy

@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from nebula.errors import Stopped
-from nebula.media import run as run_module
-from nebula.media.control import Control
-from nebula.media.run import Bounds, run
+from nebula.media.ffmpeg import run as run_module
+from nebula.media.ffmpeg.control import Control
+from nebula.media.ffmpeg.run import Bounds, run
 from tests.running import has_gone, is_held
 from tests.stores import wait_until
 

@@ -11,7 +11,7 @@ from nebula.api.objects import SCHEMAS
 from nebula.db import nodes, power
 from nebula.domain import limits
 from nebula.domain.throttle import Decision, PowerReading, Throttle
-from nebula.services.watching import Watching
+from nebula.services.machine.viewers import Watching
 from tests.gateway import RunningGateway
 from tests.people import People
 from tests.shelf import Shelf

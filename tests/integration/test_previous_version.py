@@ -20,8 +20,8 @@ from nebula.domain import plan as plans
 from nebula.domain.chunks import Chunk
 from nebula.domain.media import MediaFacts
 from nebula.domain.states import FileState, JobState, Queue, TaskKind
-from nebula.media import chunking
-from nebula.services.attempt import Attempt
+from nebula.media.making import chunking
+from nebula.services.films.attempt import Attempt
 from tests.contract.test_migrate import empty, empty_postgresql  # noqa: F401  (fixtures)
 from tests.films import Bench
 from tests.previous.make import CHUNK_S

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from nebula.errors import FfmpegFailed
-from nebula.media.run import Bounds, run
+from nebula.media.ffmpeg.run import Bounds, run
 from nebula.process import end, spawn
 from tests.stores import wait_until
 

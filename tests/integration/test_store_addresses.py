@@ -21,8 +21,8 @@ import pytest
 
 from nebula.domain.states import JobState, Queue
 from nebula.errors import StoreUnavailable
-from nebula.media import run
-from nebula.media.serving import Served, serving
+from nebula.media.ffmpeg import run
+from nebula.media.reading.serving import Served, serving
 from nebula.storage.s3 import S3Storage
 from tests.films import Bench, Clips
 from tests.people import People

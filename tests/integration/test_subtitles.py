@@ -22,11 +22,12 @@ from nebula.domain.media import MediaFacts
 from nebula.domain.states import FileState, JobKind, JobState, Queue
 from nebula.domain.work import Failure
 from nebula.errors import StoreUnavailable
-from nebula.media import film, probe, subtitles
-from nebula.media.control import Control
-from nebula.media.source import DEMUXERS, is_url
-from nebula.media.subtitles import Extraction
-from nebula.media.tools import Tools
+from nebula.media.ffmpeg.control import Control
+from nebula.media.ffmpeg.source import DEMUXERS, is_url
+from nebula.media.ffmpeg.tools import Tools
+from nebula.media.making import film, subtitles
+from nebula.media.making.subtitles import Extraction
+from nebula.media.reading import probe
 from tests.films import Bench
 from tests.web import serving
 

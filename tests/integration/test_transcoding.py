@@ -18,7 +18,8 @@ from nebula.db import files, nodes
 from nebula.db.work import jobs, tasks
 from nebula.domain.states import FileState, JobState, PlanAction, Queue
 from nebula.errors import ObjectNotFound, StoreUnavailable
-from nebula.media import film, probe
+from nebula.media.making import film
+from nebula.media.reading import probe
 from nebula.services.library import Library
 from tests.films import Bench, Clips
 from tests.stores import wait_until

@@ -14,8 +14,8 @@ import pytest
 
 from nebula.domain.states import FileState, JobState, Queue
 from nebula.errors import Incomplete, StoreUnavailable
-from nebula.media import checks, verify
-from nebula.services import attempt
+from nebula.media.verifying import chunk_checks, film_checks
+from nebula.services.films import attempt
 from tests.films import Bench, Clips
 
 
@@ -150,7 +150,7 @@ def test_film_that_falls_short_is_made_again_from_a_local_file(
 ) -> None:
     """The first read was cut: the second is whole, so the film is too, and there is nothing to warn of."""
     sources: list[str] = []
-    real = verify.verify
+    real = film_checks.verify
 
     def cut_first(source: str, *args: Any, **options: Any) -> Any:
         sources.append(source)
@@ -158,7 +158,7 @@ def test_film_that_falls_short_is_made_again_from_a_local_file(
             raise Incomplete("The film is not all of its source.", log="")
         return real(source, *args, **options)
 
-    monkeypatch.setattr(verify, "verify", cut_first)
+    monkeypatch.setattr(film_checks, "verify", cut_first)
     content_id = bench.store(clips["remux.mkv"])
     assert bench.run()
     assert bench.run()
@@ -186,7 +186,7 @@ def test_damaged_film_is_made_of_its_own_file_or_of_a_copy(bench: Bench, clips: 
 def test_chunk_that_falls_short_is_made_again_from_a_local_file(
     bench: Bench, clips: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = checks.verify_chunk
+    real = chunk_checks.verify_chunk
     sources: list[str] = []
 
     def cut_first(*args: Any, source: str, accept_short: bool, **options: Any) -> Any:
@@ -195,7 +195,7 @@ def test_chunk_that_falls_short_is_made_again_from_a_local_file(
         sources.append(source)
         return real(*args, source=source, accept_short=accept_short, **options)
 
-    monkeypatch.setattr(checks, "verify_chunk", cut_first)
+    monkeypatch.setattr(chunk_checks, "verify_chunk", cut_first)
     node = bench.transcoder("n1", chunk_s=2.0)
     content_id = bench.store(clips["cut.mkv"])
     for queue in (Queue.QUICK, Queue.QUICK, Queue.ENCODE, Queue.ENCODE):

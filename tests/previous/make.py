@@ -25,7 +25,7 @@ from nebula.db import migrate
 from nebula.domain.states import Queue
 from nebula.domain.throttle import Decision, Throttle
 from nebula.services.jobs import Jobs
-from nebula.services.throttling import Pace
+from nebula.services.machine.throttling import Pace
 from tests.films import Bench
 from tests.stores import Stores, wait_until
 

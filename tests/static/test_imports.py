@@ -30,6 +30,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "start": {"command"},
 }
 
+# Rooms with rooms of their own, the lower ones first: each imports those before it and itself.
+INNER_ROOMS: dict[str, tuple[str, ...]] = {
+    "media": ("ffmpeg", "reading", "verifying", "making", "encoder_trial"),
+    "services": ("disk_reserve", "session_cache", "playback", "machine", "uploads", "films"),
+}
+
 # Each library of others, and the only places that know it: a room or a module.
 HOMES: dict[str, set[str]] = {
     "alembic": {"db"},
@@ -44,7 +50,7 @@ HOMES: dict[str, set[str]] = {
     "prometheus_client": {"api.metrics"},
     "passlib": {"auth.passwords"},
     "pony": {"db"},
-    "psutil": {"power", "services.status"},
+    "psutil": {"power", "services.machine.status"},
     "psycopg2": {"db"},
     "redis": {"messages"},
     "sqlalchemy": {"db"},
@@ -56,6 +62,10 @@ CLIENT_LIBRARIES = {"fire", "urllib3"}
 
 def test_imports_follow_the_direction_of_the_house() -> None:
     assert _complaints(_wrong_direction) == []
+
+
+def test_imports_within_a_room_follow_the_order_of_its_rooms() -> None:
+    assert _complaints(_wrong_order) == []
 
 
 def test_every_library_has_one_home() -> None:
@@ -133,6 +143,14 @@ def _wrong_direction(module: Module, name: str) -> bool:
     if room == module.room or room == "__version__":
         return False
     return module.room != "" and room not in MAY_IMPORT[module.room]
+
+
+def _wrong_order(module: Module, name: str) -> bool:
+    order = INNER_ROOMS.get(module.room, ())
+    inner, imported = (".".join(dotted.split(".")[2:3]) for dotted in (module.name, name))
+    if not name.startswith(f"nebula.{module.room}.") or not {inner, imported} <= set(order):
+        return False
+    return order.index(imported) > order.index(inner)
 
 
 def _wrong_home(module: Module, name: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nebula_cli import asking
+from nebula_cli import operations
 from tests.recording import Recording, Said, problem
 from tests.unit.cli import JOB_ID, V1, Cli
 
@@ -33,7 +33,7 @@ def operation(**more: Any) -> dict[str, Any]:
 @pytest.fixture
 def server(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> Recording:
     """A server that has a backup."""
-    monkeypatch.setattr(asking, "POLL_S", 0.01)
+    monkeypatch.setattr(operations, "POLL_S", 0.01)
     recording.answers[f"POST {V1}/operations"] = Said(202, operation())
     _shows(recording, MADE)
     return recording

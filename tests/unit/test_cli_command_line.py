@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nebula_cli import help, words
+from nebula_cli import command_line, help
+from nebula_cli.command_table import MODULES
 from nebula_cli.errors import UsageError
-from nebula_cli.table import MODULES
 
 NASTY = [
     "plain.mp4",
@@ -85,7 +85,7 @@ NAMING = [name for name, given_words in COMMANDS.items() if given_words]
 
 def bound(name: str, *typed: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return what the command's function would be called with."""
-    plan = words.planned(name, help.function_of(name), typed)
+    plan = command_line.planned(name, help.function_of(name), typed)
     return plan._run.args, plan._run.keywords  # type: ignore[attr-defined]
 
 
@@ -169,27 +169,27 @@ def test_an_option_that_is_nearly_right_is_named():
 def test_making_a_plan_runs_nothing():
     ran = []
 
-    @words.command
+    @command_line.command
     def touch(name: str) -> None:
         """Note that it ran."""
         ran.append(name)
 
-    plan = words.planned("touch", touch, ["x"])
+    plan = command_line.planned("touch", touch, ["x"])
     assert ran == []
-    words.run(plan)
+    command_line.run(plan)
     assert ran == ["x"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_tells_every_option_and_no_other(name: str):
     function = help.function_of(name)
-    assert set(help.option_lines(function)) == set(words.options(function))
+    assert set(help.option_lines(function)) == set(command_line.options(function))
     assert all(told for _, told in help.option_lines(function).values())
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_says_whether_an_option_takes_a_value(name: str):
     function = help.function_of(name)
-    for option, parameter in words.options(function).items():
+    for option, parameter in command_line.options(function).items():
         typed = help.option_lines(function)[option][0]
-        assert (typed == option) == words.is_switch(parameter)
+        assert (typed == option) == command_line.is_switch(parameter)

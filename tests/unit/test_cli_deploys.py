@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nebula_cli import asking
+from nebula_cli import operations
 from tests.recording import Recording, Said, problem
 from tests.unit.cli import JOB_ID, OTHER_ID, V1, Cli
 
@@ -30,7 +30,7 @@ def operation(**more: Any) -> dict[str, Any]:
 @pytest.fixture
 def server(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> Recording:
     """A server where one deploy failed after another had gone well; a rollback takes three looks."""
-    monkeypatch.setattr(asking, "POLL_S", 0.01)
+    monkeypatch.setattr(operations, "POLL_S", 0.01)
     states = iter(["queued", "running", "done", "done", "done"])
     rollback = {"id": OTHER_ID, "kind": "rollback", "asked_by": "ana", "commit": None, "message": "It serves again."}
     failed = operation(id="x", state="failed", message="The database could not be dumped: \x1b[31mno")
@@ -75,7 +75,7 @@ def test_rollback_asks_once_and_waits_for_its_end(cli: Cli, server: Recording) -
 def test_rollback_goes_on_waiting_while_the_gateway_restarts(
     cli: Cli, server: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nebula_cli.patience.LONGEST_S", 0.01)
+    monkeypatch.setattr("nebula_cli.retrying.LONGEST_S", 0.01)
     listing, looks = server.answers[f"GET {V1}/operations"], []
 
     def sometimes(asked: Any) -> Any:

@@ -12,7 +12,7 @@ import nebula_cli
 from tests.recording import Recording, Said, problem
 from tests.stores import free_port
 from tests.unit.cli import FILE_ID, JOB_ID, OTHER_ID, V1, Cli, file, holds, job
-from tests.unit.test_cli_words import COMMANDS
+from tests.unit.test_cli_command_line import COMMANDS
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from nebula_cli import completing, downloading, formats, help, output, patience, progress, shapes, sources, state
+from nebula_cli import completing, downloading, formats, help, local_files, output, progress, retrying, shapes, state
 from nebula_cli.client import server_url
+from nebula_cli.command_table import MODULES
 from nebula_cli.errors import CliError, NotFound, Refused, Unreachable, UsageError
-from nebula_cli.patience import Patience
-from nebula_cli.sources import Changed, Source
-from nebula_cli.table import MODULES
+from nebula_cli.local_files import Changed, Source
+from nebula_cli.retrying import Patience
 
 
 @pytest.mark.parametrize("module", [formats, output])
@@ -183,7 +183,7 @@ class Waits:
 def test_waits_grow_and_end():
     waits = Waits()
     away = Unreachable("No answer")
-    for _ in range(patience.TRIES - 1):
+    for _ in range(retrying.TRIES - 1):
         waits.patience.wait(away)
     with pytest.raises(Unreachable):
         waits.patience.wait(away)
@@ -193,7 +193,7 @@ def test_waits_grow_and_end():
 
 def test_getting_on_begins_to_count_anew():
     waits = Waits()
-    for _ in range(3 * patience.TRIES):
+    for _ in range(3 * retrying.TRIES):
         waits.patience.wait(Unreachable("No answer"))
         waits.patience.got_on()
     assert set(waits.slept) == {1}
@@ -263,7 +263,7 @@ def test_reading_errors_are_the_files_not_the_connections(tmp_path: Path, monkey
 
     with pytest.raises(CliError, match=r"Cannot read .*: Input/output error"):
         source._read(Broken(), 5)  # type: ignore[arg-type]
-    assert sources.SEND_READ < sources.DIGEST_READ
+    assert local_files.SEND_READ < local_files.DIGEST_READ
 
 
 def test_a_part_has_a_name_that_the_file_system_takes(tmp_path: Path):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nebula.services.turns import Turn
+from nebula.services.films.encoder_slot import Turn
 
 
 @pytest.fixture

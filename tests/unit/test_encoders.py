@@ -10,7 +10,8 @@ import pytest
 from nebula.domain import plan
 from nebula.domain.encoders import FAMILIES, HARDWARE, SOFTWARE, suited
 from nebula.domain.media import MediaFacts
-from nebula.media import arguments, chunking, encoders
+from nebula.media.ffmpeg import arguments, encoders
+from nebula.media.making import chunking
 from tests.unit.test_ffmpeg_arguments import PART, after, command, part_command
 from tests.unit.test_plan import with_video
 

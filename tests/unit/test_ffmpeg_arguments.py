@@ -10,10 +10,11 @@ import pytest
 from nebula.domain import plan
 from nebula.domain.chunks import Chunk
 from nebula.domain.media import MediaFacts
-from nebula.media import arguments, encoders, film
-from nebula.media.progress import ProgressReader
-from nebula.media.source import input_arguments, shown
-from nebula.media.tools import Tools
+from nebula.media.ffmpeg import arguments, encoders
+from nebula.media.ffmpeg.progress import ProgressReader
+from nebula.media.ffmpeg.source import input_arguments, shown
+from nebula.media.ffmpeg.tools import Tools
+from nebula.media.making import film
 from tests.unit.test_plan import AAC, AC3, MKV, PACKETS, WEB_READY, with_video
 
 TARGET = Path("/scratch/film.mp4")

@@ -8,7 +8,7 @@ import pytest
 
 from nebula.domain import plan as plans
 from nebula.domain.media import AudioStream, MediaFacts, PacketFacts, VideoStream
-from nebula.media import processor
+from nebula.media.ffmpeg import processor
 
 HOUR = 3600.0
 

@@ -6,8 +6,8 @@ import pytest
 
 from nebula.domain.records import Principal
 from nebula.domain.states import Role
-from nebula.services import standings
-from nebula.services.standings import LIFE_S, Standings
+from nebula.services import session_cache
+from nebula.services.session_cache import LIFE_S, Standings
 
 ANNA = Principal("account", "anna", Role.MEMBER, "session")
 
@@ -76,7 +76,7 @@ def test_answer_ages_from_the_question_when_it_was_slow() -> None:
 
 
 def test_memory_stays_bounded_when_sessions_and_tokens_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standings, "MOST", 10)
+    monkeypatch.setattr(session_cache, "MOST", 10)
     memory = Standings(Clock())
     for number in range(100):
         memory.find(f"session {number}", Rows())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from nebula_cli import connectivity, formats, lookup, output, prompts, signed_in
 from nebula_cli import credentials as kept
-from nebula_cli import formats, hops, lookup, output, prompts, signed_in
 from nebula_cli.client import V1, Server, checked, server_url
+from nebula_cli.command_line import command
 from nebula_cli.credentials import Keyring
 from nebula_cli.errors import CliError, SignInAgain
 from nebula_cli.signed_in import SignedIn
-from nebula_cli.words import command
 
 
 @command
@@ -21,7 +21,7 @@ def ping(*, json: bool = False) -> None:
 
     --json  print an object instead of a sentence
     """
-    found = hops.ping(server_url(Keyring().server()))
+    found = connectivity.ping(server_url(Keyring().server()))
     if json:
         output.print_json(found)
     else:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from nebula_cli import asking, formats, output, shapes
+from nebula_cli import formats, operations, output, shapes
+from nebula_cli.command_line import command
 from nebula_cli.errors import CliError, UsageError
 from nebula_cli.signed_in import SignedIn
-from nebula_cli.words import command
 
 WAITED_S = 24 * 3600  # the first one, of a full disk
 HOW = "Name a target in backup_repository, and run playbooks/site.yml --tags backup (docs/provisioning.md)"
-HOW_BY_HAND = "site.yml did not install this server: stop it, and copy its data directory (docs/operating.md)"
+HOW_BY_HAND = "site.yml did not install this server: stop it, and copy its data directory (docs/server.md)"
 
 
 @command
@@ -98,7 +98,7 @@ def _now(api: SignedIn, json: bool) -> None:
     output.say(
         "Backing up; everything goes on meanwhile. Ctrl-C leaves it running: nebula backup status tells its end."
     )
-    ended = asking.ended(api, asked, WAITED_S, "It has not ended yet; how it goes on: nebula backup status")
+    ended = operations.ended(api, asked, WAITED_S, "It has not ended yet; how it goes on: nebula backup status")
     if json:
         output.print_json(ended)
     message = output.clean(str(ended.get("message") or ""))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from nebula_cli import asking, formats, output, shapes
+from nebula_cli import formats, operations, output, shapes
+from nebula_cli.command_line import command
 from nebula_cli.errors import CliError, UsageError
 from nebula_cli.signed_in import SignedIn
-from nebula_cli.words import command
 
 SHOWN = 10
 WAITED_S = 15 * 60
@@ -49,7 +49,7 @@ def _status(api: SignedIn, json: bool) -> None:
 def _rollback(api: SignedIn, json: bool) -> None:
     asked = api.send("POST", "/operations", {"kind": "rollback"})
     output.say("Going back to the version before; running players and uploads go on by themselves.")
-    ended = asking.ended(api, asked, WAITED_S, "It has not ended yet; how it goes on: nebula deploy status")
+    ended = operations.ended(api, asked, WAITED_S, "It has not ended yet; how it goes on: nebula deploy status")
     if json:
         output.print_json(ended)
     if ended.get("state") != "done":

@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Any
 
 from nebula_cli import formats, lookup, output, shapes, subtitles
+from nebula_cli.command_line import command
 from nebula_cli.errors import CliError, Refused
 from nebula_cli.signed_in import PAGE, SignedIn
-from nebula_cli.words import command
 
 TITLES = ("SIZE", "AGE", "STATE", "LENGTH", "PICTURE", "NAME")
 

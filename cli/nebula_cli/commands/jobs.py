@@ -6,9 +6,9 @@ from itertools import islice
 from typing import Any
 
 from nebula_cli import following, formats, lookup, output, shapes
-from nebula_cli.commands import keeping
+from nebula_cli.command_line import command
+from nebula_cli.commands import backups
 from nebula_cli.signed_in import SignedIn
-from nebula_cli.words import command
 
 SHOWN = 50
 
@@ -197,7 +197,7 @@ def _condition(found: dict[str, Any]) -> list[tuple[str, str]]:
     lines += [(f"{name} jobs", _counts(states)) for name, states in (found.get("queue") or {}).items()]
     lines += [(name, str(found[name])) for name in ("uploads", "streams", "nodes") if name in found]
     if isinstance(found.get("backup"), dict):
-        lines.append(("backup", keeping.line(found["backup"])))
+        lines.append(("backup", backups.line(found["backup"])))
     return lines
 
 

@@ -7,9 +7,9 @@ from urllib.parse import urljoin
 
 from nebula_cli import formats, lookup, output, players, shapes
 from nebula_cli import subtitles as captions
+from nebula_cli.command_line import command
 from nebula_cli.errors import UsageError
 from nebula_cli.signed_in import SignedIn
-from nebula_cli.words import command
 
 # A film of three hours, with a night in between.
 PLAY_LIFE_S = 24 * 3600

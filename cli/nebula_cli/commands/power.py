@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from nebula_cli import formats, output, shapes
+from nebula_cli.command_line import command
 from nebula_cli.signed_in import SignedIn
-from nebula_cli.words import command
 
 SHOWN = 10
 MEANINGS = {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nebula_cli import completing, output
+from nebula_cli.command_line import command
 from nebula_cli.errors import UsageError
-from nebula_cli.words import command
 
 
 @command

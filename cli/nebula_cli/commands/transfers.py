@@ -6,12 +6,12 @@ from typing import Any
 
 from nebula_cli import downloading, lookup, output
 from nebula_cli import subtitles as captions
+from nebula_cli.command_line import command
 from nebula_cli.downloading import Download
 from nebula_cli.errors import CliError, Interrupted, SignInAgain, Unreachable, UsageError
+from nebula_cli.local_files import Source
 from nebula_cli.signed_in import SignedIn
-from nebula_cli.sources import Source
 from nebula_cli.uploading import Outcome, Upload
-from nebula_cli.words import command
 
 
 @command

@@ -25,11 +25,11 @@ from nebula.services.accounts import Accounts
 from nebula.services.jobs import Jobs
 from nebula.services.library import Library
 from nebula.services.links import Links
-from nebula.services.operations import Operations
+from nebula.services.machine.operations import Operations
+from nebula.services.machine.status import Status
+from nebula.services.machine.viewers import Watching
 from nebula.services.playback import Playback
-from nebula.services.status import Status
-from nebula.services.uploads import Uploads
-from nebula.services.watching import Watching
+from nebula.services.uploads.lifecycle import Uploads
 from nebula.storage.choose import open_storage
 
 V1 = "/api/v1"

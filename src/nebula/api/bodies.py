@@ -18,7 +18,7 @@ from gunicorn.http.errors import ParseException
 from nebula.domain.checksums import Checksum
 from nebula.domain.limits import BODIES, SMALL_BODY_S
 from nebula.errors import IncompleteBody, NebulaError, StalledBody, TooLarge
-from nebula.services.receiving import Body
+from nebula.services.uploads.receiving import Body
 
 READ_SIZE = 16 * 1024
 # A body that takes longer than this to arrive gives way if more than BODIES are waited for.

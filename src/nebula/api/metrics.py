@@ -15,7 +15,7 @@ from nebula.domain.records import Node
 from nebula.domain.states import BackupState
 from nebula.domain.throttle import Throttle
 from nebula.errors import StoreUnavailable
-from nebula.services.status import Status
+from nebula.services.machine.status import Status
 
 Sample = tuple[dict[str, str], float]
 

@@ -34,8 +34,8 @@ from nebula.domain.records import Job, Link, Node, Operation, PowerChange, Princ
 from nebula.domain.subtitles import language_tag
 from nebula.domain.throttle import Throttle
 from nebula.services.accounts import Tokens
-from nebula.services.backups import BackupStanding
-from nebula.services.status import Disk, Overview, PowerOfNode
+from nebula.services.machine.backups import BackupStanding
+from nebula.services.machine.status import Disk, Overview, PowerOfNode
 
 # The problem of a refused request is written by api/errors.py; `code` is stable, `detail` says what to change.
 PROBLEM: Schema = {

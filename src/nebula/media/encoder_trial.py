@@ -19,10 +19,13 @@ from pathlib import Path
 from nebula.domain import plan as plans
 from nebula.domain.encoders import AUTO, HARDWARE, SOFTWARE
 from nebula.errors import FfmpegFailed, NebulaError, Stopped
-from nebula.media import arguments, checks, chunking, probe
-from nebula.media.control import Control
-from nebula.media.run import Bounds, run
-from nebula.media.tools import INSTALLED, Tools
+from nebula.media.ffmpeg import arguments
+from nebula.media.ffmpeg.control import Control
+from nebula.media.ffmpeg.run import Bounds, run
+from nebula.media.ffmpeg.tools import INSTALLED, Tools
+from nebula.media.making import chunking
+from nebula.media.reading import probe
+from nebula.media.verifying import chunk_checks
 
 VERSION = 1  # of the trial: what another one found is not taken
 TRIAL_S = 60.0  # of one encoder on one device
@@ -149,7 +152,7 @@ def _make(encoder: str, folder: Path, control: Control) -> None:
         target = folder / f"{part.number}.mp4"
         chunking.make_chunk(clip, facts, plan, part, target, encoder=encoder, control=control)
         # The second one must have the first one's header, or the two could not be joined.
-        made = checks.verify_chunk(
+        made = chunk_checks.verify_chunk(
             plan,
             part,
             target,

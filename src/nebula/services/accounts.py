@@ -20,7 +20,7 @@ from nebula.domain.records import Account, Principal, Session
 from nebula.domain.states import Role
 from nebula.domain.tokens import RefreshMove
 from nebula.errors import Forbidden, NotFound, SignInRequired, TooManyAttempts
-from nebula.services.standings import Standings
+from nebula.services.session_cache import Standings
 
 log = logging.getLogger(__name__)
 

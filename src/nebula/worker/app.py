@@ -21,13 +21,13 @@ from nebula.domain.states import Queue
 from nebula.errors import SettingsError
 from nebula.messages import Messages, make_celery
 from nebula.power import PowerSupplies
-from nebula.services.encoders import Encoders
+from nebula.services.disk_reserve import Room
+from nebula.services.films.claiming import Transcoding
+from nebula.services.films.encoder import Encoders
 from nebula.services.library import Library
-from nebula.services.room import Room
-from nebula.services.sweeping import Sweep
-from nebula.services.throttling import Pace, Throttling
-from nebula.services.transcoding import Transcoding
-from nebula.services.uploads import Uploads
+from nebula.services.machine.sweep import Sweep
+from nebula.services.machine.throttling import Pace, Throttling
+from nebula.services.uploads.lifecycle import Uploads
 from nebula.storage.choose import open_storage
 from nebula.worker import tasks
 from nebula.worker.readiness import tell_ready

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 from nebula.domain.states import Queue
 from nebula.errors import Stopped, StoreUnavailable
-from nebula.services.sweeping import Sweep
-from nebula.services.throttling import Throttling
-from nebula.services.transcoding import Transcoding
+from nebula.services.films.claiming import Transcoding
+from nebula.services.machine.sweep import Sweep
+from nebula.services.machine.throttling import Throttling
 
 log = logging.getLogger(__name__)
 

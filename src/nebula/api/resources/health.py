@@ -11,7 +11,7 @@ from nebula.api.gates import Gates
 from nebula.api.metrics import exposition
 from nebula.api.objects import PING, READINESS
 from nebula.errors import NotFound, SignInRequired
-from nebula.services.status import Status
+from nebula.services.machine.status import Status
 
 
 class Ping:

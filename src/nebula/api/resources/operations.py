@@ -9,7 +9,7 @@ from nebula.api.objects import OPERATION
 from nebula.api.requests import JsonBodies, principal
 from nebula.api.resources.files import member
 from nebula.domain.states import OperationKind
-from nebula.services.operations import Operations as OperationsService
+from nebula.services.machine.operations import Operations as OperationsService
 
 
 class Operations:

@@ -7,7 +7,7 @@ import falcon
 from nebula.api.listings import write_listing
 from nebula.api.objects import POWER
 from nebula.api.requests import principal
-from nebula.services.status import Status
+from nebula.services.machine.status import Status
 
 
 class Power:

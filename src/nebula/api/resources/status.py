@@ -10,8 +10,8 @@ from nebula.api.listings import write_listing
 from nebula.api.objects import NODE, STATUS
 from nebula.api.requests import principal
 from nebula.api.resources.health import services_json
-from nebula.services.operations import running_release
-from nebula.services.status import Status as StatusService
+from nebula.services.machine.operations import running_release
+from nebula.services.machine.status import Status as StatusService
 
 
 class Status:

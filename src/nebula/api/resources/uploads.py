@@ -19,8 +19,8 @@ from nebula.domain.checksums import Checksum
 from nebula.domain.states import Visibility
 from nebula.errors import InvalidInput, NotFound
 from nebula.services.library import Library
-from nebula.services.receiving import Body
-from nebula.services.uploads import Uploads
+from nebula.services.uploads.lifecycle import Uploads
+from nebula.services.uploads.receiving import Body
 
 PREFIX_SEGMENTS = 5  # "", "api", "v1", "files", "by-name"
 

@@ -13,8 +13,8 @@ from nebula.domain.encoders import SOFTWARE
 from nebula.domain.frames import most_frames
 from nebula.domain.media import AudioStream, VideoStream
 from nebula.domain.plan import MAX_PIXELS, Plan
-from nebula.media.encoders import KEY_INTERVAL_S, family
-from nebula.media.source import input_arguments
+from nebula.media.ffmpeg.encoders import KEY_INTERVAL_S, family
+from nebula.media.ffmpeg.source import input_arguments
 
 AUDIO_BITRATE = "160k"
 MAX_SAMPLE_RATE = 48_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 
-from nebula.media.run import Bounds, run
-from nebula.media.tools import INSTALLED, Tools
+from nebula.media.ffmpeg.run import Bounds, run
+from nebula.media.ffmpeg.tools import INSTALLED, Tools
 
 
 @functools.lru_cache(maxsize=16)

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nebula.media.progress import Progress
-from nebula.media.tools import INSTALLED, Tools
+from nebula.media.ffmpeg.progress import Progress
+from nebula.media.ffmpeg.tools import INSTALLED, Tools
 
 
 @dataclass(frozen=True)

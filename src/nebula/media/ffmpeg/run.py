@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import IO
 
 from nebula.errors import FfmpegFailed, FfmpegStalled, MediaError, Stopped
-from nebula.media.control import FREE, Control
-from nebula.media.source import shown
+from nebula.media.ffmpeg.control import FREE, Control
+from nebula.media.ffmpeg.source import shown
 from nebula.process import cpu_s, end, hold, let_go, spawn
 
 TAIL_BYTES = 8192

@@ -20,9 +20,10 @@ from nebula.domain.encoders import SOFTWARE
 from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
 from nebula.errors import FfmpegFailed, Incomplete
-from nebula.media import arguments, processor
-from nebula.media.control import FREE, Control
-from nebula.media.film import (
+from nebula.media.ffmpeg import arguments, processor
+from nebula.media.ffmpeg.control import FREE, Control
+from nebula.media.ffmpeg.run import Bounds, run
+from nebula.media.making.film import (
     MAX_ENCODED_BYTES_PER_S,
     MAX_PICTURE_BYTES,
     SLACK_BYTES,
@@ -31,8 +32,7 @@ from nebula.media.film import (
     bounds,
     make_with,
 )
-from nebula.media.packets import follow_packets
-from nebula.media.run import Bounds, run
+from nebula.media.reading.packets import follow_packets
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from nebula.domain.encoders import SOFTWARE
 from nebula.domain.frames import most_frames
 from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
-from nebula.media import arguments, processor
-from nebula.media.control import FREE, Control
-from nebula.media.progress import ProgressReader
-from nebula.media.run import Bounds, run
-from nebula.media.source import shown
-from nebula.media.tools import Tools
+from nebula.media.ffmpeg import arguments, processor
+from nebula.media.ffmpeg.control import FREE, Control
+from nebula.media.ffmpeg.progress import ProgressReader
+from nebula.media.ffmpeg.run import Bounds, run
+from nebula.media.ffmpeg.source import shown
+from nebula.media.ffmpeg.tools import Tools
 
 SLACK_BYTES = 64 << 20
 # Slower than any disk: moving the index to the front rewrites the file, and says nothing meanwhile.

@@ -20,15 +20,15 @@ from nebula.domain import webvtt
 from nebula.domain.media import MediaFacts, SubtitleStream
 from nebula.domain.subtitles import shown
 from nebula.errors import FfmpegFailed, FfmpegStalled
-from nebula.media import film
-from nebula.media.arguments import QUIET
-from nebula.media.control import FREE, Control
-from nebula.media.film import Made
-from nebula.media.progress import Progress, ProgressReader
-from nebula.media.run import Bounds, run
-from nebula.media.source import input_arguments
-from nebula.media.tools import Tools
-from nebula.media.verify import digest
+from nebula.media.ffmpeg.arguments import QUIET
+from nebula.media.ffmpeg.control import FREE, Control
+from nebula.media.ffmpeg.progress import Progress, ProgressReader
+from nebula.media.ffmpeg.run import Bounds, run
+from nebula.media.ffmpeg.source import input_arguments
+from nebula.media.ffmpeg.tools import Tools
+from nebula.media.making import film
+from nebula.media.making.film import Made
+from nebula.media.verifying.film_checks import digest
 
 LEAD_S = 60.0
 MAX_SCRIPT_BYTES = 32 << 20

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nebula.media.source import SourceBytes
+from nebula.media.ffmpeg.source import SourceBytes
 
 MAX_BOXES = 512
 HEADER_BYTES = 16

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from nebula.domain.chunks import Packet
 from nebula.domain.media import PacketFacts
 from nebula.errors import MediaError
-from nebula.media.control import FREE, Control
-from nebula.media.processor import LISTING_S
-from nebula.media.run import Bounds, run
-from nebula.media.source import input_arguments
+from nebula.media.ffmpeg.control import FREE, Control
+from nebula.media.ffmpeg.processor import LISTING_S
+from nebula.media.ffmpeg.run import Bounds, run
+from nebula.media.ffmpeg.source import input_arguments
 
 MAX_PACKETS = 50_000_000
 MAX_STREAMS = 256

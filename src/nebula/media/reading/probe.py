@@ -20,11 +20,11 @@ from nebula.domain.media import (
 )
 from nebula.domain.plan import absurd_size
 from nebula.errors import FfmpegFailed, FfmpegStalled, MediaError
-from nebula.media import boxes
-from nebula.media.control import FREE, Control
-from nebula.media.packets import list_packets
-from nebula.media.run import Bounds, run
-from nebula.media.source import SourceBytes, input_arguments, is_url
+from nebula.media.ffmpeg.control import FREE, Control
+from nebula.media.ffmpeg.run import Bounds, run
+from nebula.media.ffmpeg.source import SourceBytes, input_arguments, is_url
+from nebula.media.reading import boxes
+from nebula.media.reading.packets import list_packets
 
 MAX_ANSWER_BYTES = 4 << 20
 # A guess that ffmpeg itself would rather not rely on (AVPROBE_SCORE_RETRY): random bytes reach it now and then.

@@ -18,10 +18,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from nebula.domain.media import MediaFacts
 from nebula.errors import FfmpegFailed
-from nebula.media.arguments import QUIET
-from nebula.media.control import FREE, Control
-from nebula.media.run import Bounds, run
-from nebula.media.source import DEMUXERS, TIMEOUT_S, SourceBytes
+from nebula.media.ffmpeg.arguments import QUIET
+from nebula.media.ffmpeg.control import FREE, Control
+from nebula.media.ffmpeg.run import Bounds, run
+from nebula.media.ffmpeg.source import DEMUXERS, TIMEOUT_S, SourceBytes
 
 MIB = 1 << 20
 MAX_READ_BYTES = 32 * MIB

@@ -21,14 +21,15 @@ from nebula.domain.frames import most_frames
 from nebula.domain.media import VideoStream
 from nebula.domain.plan import MAX_KEY_INTERVAL_S, MAX_LEVEL, WEB_PIXEL_FORMATS, WEB_PROFILES, Plan
 from nebula.errors import FfmpegFailed, Incomplete, MediaError, OtherFingerprint
-from nebula.media import arguments, damage, likeness, processor
-from nebula.media.control import FREE, Control
-from nebula.media.packets import seconds
-from nebula.media.progress import ProgressReader
-from nebula.media.run import Bounds, run
-from nebula.media.source import input_arguments
-from nebula.media.tools import Tools
-from nebula.media.verify import GAP_SLACK_S, digest
+from nebula.media.ffmpeg import arguments, processor
+from nebula.media.ffmpeg.control import FREE, Control
+from nebula.media.ffmpeg.progress import ProgressReader
+from nebula.media.ffmpeg.run import Bounds, run
+from nebula.media.ffmpeg.source import input_arguments
+from nebula.media.ffmpeg.tools import Tools
+from nebula.media.reading.packets import seconds
+from nebula.media.verifying import damage, likeness
+from nebula.media.verifying.film_checks import GAP_SLACK_S, digest
 
 TIME_SLACK_S = 0.002  # two ticks of the coarsest clock that is common, Matroska's
 PARAMETERS = "codec_name,profile,level,width,height,pix_fmt,sample_aspect_ratio,field_order,extradata_hash"

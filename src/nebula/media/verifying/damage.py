@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nebula.domain.chunks import Chunk
-from nebula.media.arguments import PIXEL_BOUND
-from nebula.media.control import FREE, Control
-from nebula.media.packets import seconds
-from nebula.media.run import Bounds, run
-from nebula.media.source import input_arguments
+from nebula.media.ffmpeg.arguments import PIXEL_BOUND
+from nebula.media.ffmpeg.control import FREE, Control
+from nebula.media.ffmpeg.run import Bounds, run
+from nebula.media.ffmpeg.source import input_arguments
+from nebula.media.reading.packets import seconds
 
 UNEVEN_SLACK = 2  # pictures that one decoder shows at an end and another does not
 MARGIN_S = 2.0  # before a chunk's first picture, and after its last: what its pictures are decoded from

@@ -24,13 +24,13 @@ from nebula.domain.frames import expected_frames, most_frames
 from nebula.domain.media import AudioStream, MediaFacts, PacketFacts, VideoStream
 from nebula.domain.plan import Plan, clock, damage, decide
 from nebula.errors import FfmpegFailed, Incomplete, MediaError
-from nebula.media import arguments, processor
-from nebula.media.control import FREE, Control
-from nebula.media.damage import Decoded, decode_stream, lost_pictures
-from nebula.media.packets import list_packets
-from nebula.media.probe import probe
-from nebula.media.progress import ProgressReader
-from nebula.media.run import Bounds, run
+from nebula.media.ffmpeg import arguments, processor
+from nebula.media.ffmpeg.control import FREE, Control
+from nebula.media.ffmpeg.progress import ProgressReader
+from nebula.media.ffmpeg.run import Bounds, run
+from nebula.media.reading.packets import list_packets
+from nebula.media.reading.probe import probe
+from nebula.media.verifying.damage import Decoded, decode_stream, lost_pictures
 
 FIRST_SECONDS = 10.0
 # Of a film whose packets are known to be good: its own header is to be tried.

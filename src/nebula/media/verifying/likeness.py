@@ -8,9 +8,9 @@ from pathlib import Path
 from nebula.domain.chunks import Chunk
 from nebula.domain.plan import Plan
 from nebula.errors import FfmpegFailed
-from nebula.media import arguments
-from nebula.media.control import FREE, Control
-from nebula.media.run import Bounds, run
+from nebula.media.ffmpeg import arguments
+from nebula.media.ffmpeg.control import FREE, Control
+from nebula.media.ffmpeg.run import Bounds, run
 
 FRAMES = 25  # what breaks later breaks the decode, too
 # SSIM, the mean of luma and colours. What is worth watching has 0.9 and more, green pictures less than a half.

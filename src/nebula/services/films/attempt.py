@@ -22,12 +22,12 @@ from nebula.db.work import tasks
 from nebula.domain.limits import HEARTBEAT_S, LEASE_S
 from nebula.domain.work import Claim
 from nebula.errors import HandedBack, NebulaError, NoRoom, Stopped, StoreUnavailable, Superseded
-from nebula.media.control import Control
-from nebula.media.progress import Progress
-from nebula.media.serving import Served
-from nebula.media.tools import INSTALLED, Tools
-from nebula.services.throttling import Pace
-from nebula.services.turns import Turn
+from nebula.media.ffmpeg.control import Control
+from nebula.media.ffmpeg.progress import Progress
+from nebula.media.ffmpeg.tools import INSTALLED, Tools
+from nebula.media.reading.serving import Served
+from nebula.services.films.encoder_slot import Turn
+from nebula.services.machine.throttling import Pace
 
 T = TypeVar("T")
 

@@ -28,18 +28,20 @@ from nebula.domain.plan import Plan, damage
 from nebula.domain.states import Queue, TaskKind
 from nebula.domain.work import Claim, MadeChunk, NewTask, StoredChunk
 from nebula.errors import HardwareFailed, Incomplete, MediaError, ObjectChanged, ObjectNotFound
-from nebula.media import checks, chunking, pieces, verify
-from nebula.media.control import Control
-from nebula.media.progress import Progress
-from nebula.media.source import is_url
+from nebula.media.ffmpeg.control import Control
+from nebula.media.ffmpeg.progress import Progress
+from nebula.media.ffmpeg.source import is_url
+from nebula.media.making import chunking
+from nebula.media.reading import seekability
+from nebula.media.verifying import chunk_checks, film_checks
 from nebula.messages import Messages
-from nebula.services import hardware
-from nebula.services.attempt import Attempt
-from nebula.services.encoders import Encoders
-from nebula.services.keeping import Keeping
-from nebula.services.room import Room
-from nebula.services.sources import Sources
-from nebula.services.whole import WholeFilms, known_facts, planned
+from nebula.services.disk_reserve import Room
+from nebula.services.films import hardware
+from nebula.services.films.attempt import Attempt
+from nebula.services.films.encoder import Encoders
+from nebula.services.films.results import Keeping
+from nebula.services.films.sources import Sources
+from nebula.services.films.whole import WholeFilms, known_facts, planned
 from nebula.storage.contract import ObjectStorage
 
 log = logging.getLogger(__name__)
@@ -180,7 +182,7 @@ class ChunkedFilms:
         self, attempt: Attempt, source: str, facts: MediaFacts, plan: Plan, spans: tuple[Chunk, ...]
     ) -> list[NewTask]:
         # A disk gives it again for little, whatever ffmpeg reads of it.
-        from_copy = is_url(source) and not pieces.reads_in_pieces(source, facts, control=attempt.control())
+        from_copy = is_url(source) and not seekability.reads_in_pieces(source, facts, control=attempt.control())
         wanted = [
             NewTask(
                 TaskKind.VIDEO_CHUNK,
@@ -250,7 +252,7 @@ class ChunkedFilms:
         attempt.turn.pass_on()  # pictures may be encoded beside it: sound takes one core at most
         made = chunking.make_sound(source, facts, plan, target, control=control)
         attempt.note_run(made.command, made.log)
-        verified = verify.verify_sound(source, facts, plan, target, accept_short=accept_short, control=control)
+        verified = film_checks.verify_sound(source, facts, plan, target, accept_short=accept_short, control=control)
         build = self._encoders.build(SOUND_ENCODER)
         key = chunking.key(attempt.claim.content.sha256, facts, plan, None, build)
         return MadeChunk(SOUND_ENCODER, key, build, verified.size_bytes, warning=verified.warning)
@@ -269,7 +271,7 @@ class ChunkedFilms:
             )
             attempt.note_progress(Progress(1.0))  # whole, and no longer at any speed
         attempt.note_run(made.command, made.log)
-        verified = checks.verify_chunk(
+        verified = chunk_checks.verify_chunk(
             plan, span, target, encoder=encoder, source=source, accept_short=accept_short, control=control
         )
         key = chunking.key(claim.content.sha256, facts, plan, span, build)
@@ -297,7 +299,7 @@ class ChunkedFilms:
         control = Control(stop=attempt.stop, check_source=attempt.check_source, check_room=attempt.check_room)
         chunking.join(parts, sound, facts, plan, target, control=control)
         warning = next((chunk.made.warning for chunk in stored if chunk.made.warning), None)
-        verified = verify.verify(
+        verified = film_checks.verify(
             self._sources.find(attempt),
             facts,
             plan,

@@ -37,19 +37,19 @@ from nebula.errors import (
     StoreUnavailable,
     Superseded,
 )
-from nebula.media import probe
+from nebula.media.reading import probe
 from nebula.messages import Messages
-from nebula.services import leaving
-from nebula.services.attempt import Attempt
-from nebula.services.chunked import ChunkedFilms
-from nebula.services.encoders import Encoders
-from nebula.services.keeping import Keeping
-from nebula.services.room import Room
-from nebula.services.sources import Sources
-from nebula.services.subtitling import Subtitling
-from nebula.services.throttling import Pace
-from nebula.services.turns import Turn
-from nebula.services.whole import WholeFilms, known_facts, planned
+from nebula.services.disk_reserve import Room
+from nebula.services.films.attempt import Attempt
+from nebula.services.films.chunked import ChunkedFilms
+from nebula.services.films.encoder import Encoders
+from nebula.services.films.encoder_slot import Turn
+from nebula.services.films.results import Keeping
+from nebula.services.films.sources import Sources
+from nebula.services.films.subtitles import Subtitling
+from nebula.services.films.whole import WholeFilms, known_facts, planned
+from nebula.services.machine import node_leases
+from nebula.services.machine.throttling import Pace
 from nebula.storage.contract import ObjectStorage
 
 log = logging.getLogger(__name__)
@@ -282,7 +282,7 @@ class Transcoding:
 
     def _begin(self, tx: Tx, queue: Queue) -> list[str]:
         nodes.register(tx, self._node, __version__)
-        return leaving.give_back(tx, queue, self._node)
+        return node_leases.give_back(tx, queue, self._node)
 
 
 class _OnlyLooked(Exception):

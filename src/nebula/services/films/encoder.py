@@ -20,9 +20,10 @@ from nebula.domain.encoders import AUTO, HARDWARE, SOFTWARE, suited
 from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
 from nebula.errors import FfmpegFailed
-from nebula.media import build, trial
-from nebula.media.tools import INSTALLED, Tools
-from nebula.media.trial import Found
+from nebula.media import encoder_trial
+from nebula.media.encoder_trial import Found
+from nebula.media.ffmpeg import build
+from nebula.media.ffmpeg.tools import INSTALLED, Tools
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Encoders:
         file: Path | None = None,
         *,
         wanted: str = AUTO,
-        devices: Callable[[], list[str]] = trial.devices,
+        devices: Callable[[], list[str]] = encoder_trial.devices,
         again_s: float = AGAIN_S,
         tools: Tools = INSTALLED,
     ) -> None:
@@ -69,7 +70,7 @@ class Encoders:
     @cached_property
     def _drivers(self) -> str:
         # Once for a worker, as ffmpeg's own version is (build.py): there are some dozens of files to look at.
-        return trial.machine(self._tools.ffmpeg)["drivers"]
+        return encoder_trial.machine(self._tools.ffmpeg)["drivers"]
 
     def choose(self, facts: MediaFacts, plan: Plan) -> str:
         """Return what this node makes a film with."""
@@ -95,7 +96,7 @@ class Encoders:
             self._file.unlink(missing_ok=True)
         self._is_found = False
         self.find()
-        if self._found.encoder == SOFTWARE and (why := trial.fault(SOFTWARE, tools=self._tools)):
+        if self._found.encoder == SOFTWARE and (why := encoder_trial.fault(SOFTWARE, tools=self._tools)):
             raise FfmpegFailed(f"No encoder works here, not even {SOFTWARE}: {why}", log="")
         return self._found
 
@@ -109,7 +110,7 @@ class Encoders:
 
     def _tried(self, file: Path, paths: list[str], stop: threading.Event | None) -> Found:
         key = self._key(paths)
-        found = trial.find(self._wanted, paths=paths, stop=stop, tools=self._tools)
+        found = encoder_trial.find(self._wanted, paths=paths, stop=stop, tools=self._tools)
         if self._wanted == SOFTWARE or not paths:
             return found  # nothing was tried
         fresh = file.with_suffix(".part")
@@ -132,8 +133,8 @@ class Encoders:
 
     def _key(self, paths: list[str]) -> dict[str, object]:
         return {
-            "trial": trial.VERSION,
+            "trial": encoder_trial.VERSION,
             "wanted": self._wanted,
             "devices": paths,
-            **trial.machine(self._tools.ffmpeg),
+            **encoder_trial.machine(self._tools.ffmpeg),
         }

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from nebula.errors import FfmpegFailed, HardwareFailed
-from nebula.services.attempt import Attempt
-from nebula.services.sources import Sources
+from nebula.services.films.attempt import Attempt
+from nebula.services.films.sources import Sources
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 from nebula.db import files
 from nebula.db.database import Database, Tx
 from nebula.errors import NebulaError, StoreUnavailable
-from nebula.services.attempt import Attempt
-from nebula.services.room import Room
+from nebula.services.disk_reserve import Room
+from nebula.services.films.attempt import Attempt
 from nebula.storage.contract import ObjectStorage
 
 T = TypeVar("T")

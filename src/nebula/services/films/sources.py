@@ -9,9 +9,9 @@ from pathlib import Path
 
 from nebula.domain.records import Content
 from nebula.errors import ObjectNotFound, Stopped
-from nebula.media.serving import serving
-from nebula.services.attempt import Attempt
-from nebula.services.room import Room
+from nebula.media.reading.serving import serving
+from nebula.services.disk_reserve import Room
+from nebula.services.films.attempt import Attempt
 from nebula.storage.contract import ObjectInfo, ObjectStorage
 
 COPY_BYTES = 1 << 20

@@ -13,14 +13,14 @@ from nebula.db.subtitles import NewSubtitles
 from nebula.domain import object_keys, webvtt
 from nebula.domain import subtitles as plans
 from nebula.domain.media import MediaFacts
-from nebula.media import subtitles as extraction
-from nebula.media.source import is_url
-from nebula.media.subtitles import Extraction, MadeSubtitles
-from nebula.services.attempt import Attempt
-from nebula.services.keeping import Keeping
-from nebula.services.room import Room
-from nebula.services.sources import Sources
-from nebula.services.whole import known_facts, planned
+from nebula.media.ffmpeg.source import is_url
+from nebula.media.making import subtitles as extraction
+from nebula.media.making.subtitles import Extraction, MadeSubtitles
+from nebula.services.disk_reserve import Room
+from nebula.services.films.attempt import Attempt
+from nebula.services.films.results import Keeping
+from nebula.services.films.sources import Sources
+from nebula.services.films.whole import known_facts, planned
 
 log = logging.getLogger(__name__)
 

@@ -18,14 +18,16 @@ from nebula.domain.media import MediaFacts
 from nebula.domain.plan import Plan
 from nebula.domain.work import Claim, NewRendition
 from nebula.errors import HardwareFailed, Incomplete, MediaError
-from nebula.media import checks, film, probe, verify
-from nebula.media.verify import VerifiedFilm
-from nebula.services import hardware
-from nebula.services.attempt import Attempt
-from nebula.services.encoders import Encoders
-from nebula.services.keeping import Keeping
-from nebula.services.room import Room
-from nebula.services.sources import Sources
+from nebula.media.making import film
+from nebula.media.reading import probe
+from nebula.media.verifying import chunk_checks, film_checks
+from nebula.media.verifying.film_checks import VerifiedFilm
+from nebula.services.disk_reserve import Room
+from nebula.services.films import hardware
+from nebula.services.films.attempt import Attempt
+from nebula.services.films.encoder import Encoders
+from nebula.services.films.results import Keeping
+from nebula.services.films.sources import Sources
 
 log = logging.getLogger(__name__)
 
@@ -128,9 +130,9 @@ class WholeFilms:
         threads = attempt.pace.threads()
         made = film.make(source, facts, plan, target, encoder=encoder, threads=threads, control=control)
         attempt.note_run(made.command, made.log)
-        verified = verify.verify(source, facts, plan, target, accept_short=accept_short, control=control)
+        verified = film_checks.verify(source, facts, plan, target, accept_short=accept_short, control=control)
         if encoder != SOFTWARE:
-            checks.look_closely(source, plan, target, control=control)
+            chunk_checks.look_closely(source, plan, target, control=control)
         return verified
 
     def _note_encoder(self, attempt: Attempt, encoder: str, *, is_restart: bool = False) -> None:

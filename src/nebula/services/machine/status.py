@@ -15,7 +15,7 @@ from nebula.db.database import Database, Tx
 from nebula.domain.records import Node, PowerChange, Principal
 from nebula.errors import StoreUnavailable
 from nebula.messages import Messages
-from nebula.services.backups import Backups, BackupStanding
+from nebula.services.machine.backups import Backups, BackupStanding
 from nebula.storage.contract import ObjectStorage
 
 CHECK_S = 4.0

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nebula.services.receiving import Hasher, Reception
+from nebula.services.uploads.receiving import Hasher, Reception
 
 HASHERS = 256
 

@@ -32,8 +32,8 @@ from nebula.errors import (
     StoreUnavailable,
     Superseded,
 )
-from nebula.services.receiving import Hasher, Stores
-from nebula.services.reconciling import Reconciling, Standing, read_standing
+from nebula.services.uploads.receiving import Hasher, Stores
+from nebula.services.uploads.reconciling import Reconciling, Standing, read_standing
 
 log = logging.getLogger(__name__)
 

@@ -33,12 +33,12 @@ from nebula.errors import (
     Superseded,
     TooLarge,
 )
-from nebula.services.finishing import Finishing, Messages, Stored
-from nebula.services.receiving import Body, Hasher, Reception, Stores
-from nebula.services.reconciling import Reconciling, Standing, read_standing
-from nebula.services.room import Room
-from nebula.services.tails import Tails
-from nebula.services.underway import Hashers, Receptions
+from nebula.services.disk_reserve import Room
+from nebula.services.uploads.active import Hashers, Receptions
+from nebula.services.uploads.finishing import Finishing, Messages, Stored
+from nebula.services.uploads.receiving import Body, Hasher, Reception, Stores
+from nebula.services.uploads.reconciling import Reconciling, Standing, read_standing
+from nebula.services.uploads.tails import Tails
 from nebula.storage.contract import ObjectStorage
 
 log = logging.getLogger(__name__)

@@ -28,8 +28,8 @@ from nebula.errors import (
     Superseded,
     TooLarge,
 )
-from nebula.services.room import Room
-from nebula.services.tails import Tails
+from nebula.services.disk_reserve import Room
+from nebula.services.uploads.tails import Tails
 from nebula.storage.contract import ObjectStorage, Part
 
 READ_SIZE = 256 * 1024

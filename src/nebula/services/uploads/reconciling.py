@@ -16,7 +16,7 @@ from nebula.domain.limits import PART_SIZE_BYTES
 from nebula.domain.records import Upload
 from nebula.domain.states import UploadState
 from nebula.errors import Conflict, MultipartNotFound, Superseded
-from nebula.services.receiving import Stores
+from nebula.services.uploads.receiving import Stores
 from nebula.storage.contract import Part
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""Making a film, its chunks and its subtitles with ffmpeg."""

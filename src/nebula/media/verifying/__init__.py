@@ -1,0 +1,1 @@
+"""Verifying what was made: films, chunks, damage and likeness."""

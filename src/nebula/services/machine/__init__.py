@@ -1,0 +1,1 @@
+"""The machine itself: throttle, viewers, nodes, status, operations, backups, consistency, sweep."""

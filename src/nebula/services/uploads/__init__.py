@@ -1,0 +1,1 @@
+"""Taking bytes in: one upload from its creation to its file."""
