@@ -42,7 +42,6 @@ class Sweep:
         self._parts: list[tuple[str, Callable[[], None]]] = [
             ("leases", self._expire_leases),
             ("jobs of the version before", self._adopt),
-            ("jobs of the version before", self._adopt),
             ("encoders", self._free_stranded),
             ("plans", plan_anew),
             ("queues", self._wake_queues),
