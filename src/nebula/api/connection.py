@@ -44,7 +44,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.discarded = 0
 
     def take(self, data: bytes) -> bool:
-        """Add bytes; return whether a thread can take the request: its header and its small JSON body are complete."""
+        """Add bytes; returns True if a thread can start: header and small JSON body are complete, or must be refused."""
         search_start = max(0, len(self.received) - 3)
         self.received += data
         if self.wanted_bytes is None:

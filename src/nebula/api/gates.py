@@ -39,7 +39,7 @@ class Place:
         self.holder = transfer.holder
         self.transfer = transfer
         self.since = now
-        self.age_s = 0.0  # when the gate was last full
+        self.age_s = 0.0  # both figures are updated when the gate is full
         self.moved_bytes = 0
 
     def look(self, now: float) -> None:
