@@ -44,7 +44,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.discarded = 0
 
     def take(self, data: bytes) -> bool:
-        """Add bytes; returns True if a thread can start: header and small JSON body are complete, or must be refused."""
+        """Add bytes; returns True if a thread can start: the header and a small JSON body are whole, or refused."""
         search_start = max(0, len(self.received) - 3)
         self.received += data
         if self.wanted_bytes is None:
