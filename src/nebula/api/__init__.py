@@ -1,1 +1,1 @@
-"""The gateway: HTTP in, services called, problems out."""
+"""The gateway: it reads HTTP requests, calls services, and answers errors with problem details."""

@@ -1,4 +1,4 @@
-"""The gateway's composition on one page: settings, adapters, services, routes."""
+"""Builds the gateway on one page: settings, adapters, services, routes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ V1 = "/api/v1"
 
 
 class Gateway(falcon.App[Any, Any]):
-    """The WSGI application; `close` ends what it opened."""
+    """The WSGI application. `close` ends the threads and connections that it opened."""
 
     def __init__(self, closers: list[Callable[[], None]], **options: Any) -> None:
         super().__init__(**options)
@@ -61,9 +61,9 @@ def create_app(settings: Settings | None = None) -> Gateway:
     # Services
     gates = Gates()
     bodies = JsonBodies(gates)
-    people = Accounts(database, Passwords(), access_tokens, refresh_token_days=settings.refresh_token_days)
+    account_service = Accounts(database, Passwords(), access_tokens, refresh_token_days=settings.refresh_token_days)
     library = Library(database, storage, messages)
-    arrivals = Uploads(
+    upload_service = Uploads(
         database,
         storage,
         messages,
@@ -71,32 +71,37 @@ def create_app(settings: Settings | None = None) -> Gateway:
         data_dir=settings.data_dir,
         reserve_bytes=settings.reserve_bytes,
     )
-    work = Jobs(database, messages)
-    machine = Status(database, storage, messages, data_dir=settings.data_dir, reserve_bytes=settings.reserve_bytes)
+    job_service = Jobs(database, messages)
+    status_service = Status(
+        database, storage, messages, data_dir=settings.data_dir, reserve_bytes=settings.reserve_bytes
+    )
 
-    shared = Links(database)
-    playback = Playback(database, people.is_alive)
+    link_service = Links(database)
+    playback = Playback(database, account_service.is_alive)
     viewers = Viewers()
-    watching = Watching(database, viewers.count, node=settings.node_name)
-    watching.start()
+    viewer_recorder = Watching(database, viewers.count, node=settings.node_name)
+    viewer_recorder.start()
     delivery = Delivery(storage, gates.streams, viewers)
 
-    # Routes: path, resource, and the suffix of its responders where one resource serves several paths
+    # Routes: path, resource, and the suffix of its responders if one resource serves several paths
     routes: list[tuple[str, object] | tuple[str, object, str]] = [
         ("/ping", health.Ping()),
         ("/healthz", health.Ping()),
-        ("/readyz", health.Readiness(machine)),
-        ("/metrics", health.Metrics(machine, gates, settings.metrics_token)),
+        ("/readyz", health.Readiness(status_service)),
+        ("/metrics", health.Metrics(status_service, gates, settings.metrics_token)),
         ("/openapi.json", Description()),
-        (f"{V1}/auth/login", accounts.Login(people, bodies)),
-        (f"{V1}/auth/refresh", accounts.Refresh(people, bodies)),
-        (f"{V1}/auth/logout", accounts.Logout(people)),
-        (f"{V1}/auth/password", accounts.Password(people, bodies)),
+        (f"{V1}/auth/login", accounts.Login(account_service, bodies)),
+        (f"{V1}/auth/refresh", accounts.Refresh(account_service, bodies)),
+        (f"{V1}/auth/logout", accounts.Logout(account_service)),
+        (f"{V1}/auth/password", accounts.Password(account_service, bodies)),
         (f"{V1}/auth/whoami", accounts.WhoAmI()),
-        (f"{V1}/auth/sessions", sessions := accounts.Sessions(people)),
+        (f"{V1}/auth/sessions", sessions := accounts.Sessions(account_service)),
         (f"{V1}/auth/sessions/{{session_id}}", sessions, "one"),
         (f"{V1}/files", files.Files(library)),
-        (f"{V1}/files/by-name/{{name:path}}", uploads.FileByName(arrivals, library, gates, people.is_alive)),
+        (
+            f"{V1}/files/by-name/{{name:path}}",
+            uploads.FileByName(upload_service, library, gates, account_service.is_alive),
+        ),
         (f"{V1}/files/{{file_id}}", file := files.File(library, bodies)),
         (f"{V1}/files/{{file_id}}/restore", file, "restore"),
         (f"{V1}/files/{{file_id}}/content", content.Original(playback, delivery)),
@@ -109,35 +114,35 @@ def create_app(settings: Settings | None = None) -> Gateway:
             content.SubtitlesContent(playback, delivery),
         ),
         (f"{V1}/files/{{file_id}}/stream", content.Stream(playback, V1)),
-        (f"{V1}/files/{{file_id}}/links", links.FileLinks(shared, bodies)),
-        (f"{V1}/links", every_link := links.AllLinks(shared)),
-        (f"{V1}/links/{{link_id}}", every_link, "one"),
-        ("/s/{token}", link := links.OpenLink(shared, delivery)),
-        ("/s/{token}/{name}", link),
-        (f"{V1}/uploads", uploads.UploadCollection(arrivals, gates, people.is_alive)),
-        (f"{V1}/uploads/{{upload_id}}", uploads.Upload(arrivals, gates, people.is_alive)),
-        (f"{V1}/jobs", jobs.JobList(work)),
-        (f"{V1}/jobs/{{job_id}}", job := jobs.Job(work)),
+        (f"{V1}/files/{{file_id}}/links", links.FileLinks(link_service, bodies)),
+        (f"{V1}/links", all_links := links.AllLinks(link_service)),
+        (f"{V1}/links/{{link_id}}", all_links, "one"),
+        ("/s/{token}", open_link := links.OpenLink(link_service, delivery)),
+        ("/s/{token}/{name}", open_link),
+        (f"{V1}/uploads", uploads.UploadCollection(upload_service, gates, account_service.is_alive)),
+        (f"{V1}/uploads/{{upload_id}}", uploads.Upload(upload_service, gates, account_service.is_alive)),
+        (f"{V1}/jobs", jobs.JobList(job_service)),
+        (f"{V1}/jobs/{{job_id}}", job := jobs.Job(job_service)),
         (f"{V1}/jobs/{{job_id}}/retry", job, "retry"),
         (f"{V1}/jobs/{{job_id}}/cancel", job, "cancel"),
         (f"{V1}/jobs/{{job_id}}/pause", job, "pause"),
         (f"{V1}/jobs/{{job_id}}/resume", job, "resume"),
-        (f"{V1}/status", status.Status(machine, gates)),
-        (f"{V1}/nodes", status.Nodes(machine)),
-        (f"{V1}/power", power.Power(machine)),
+        (f"{V1}/status", status.Status(status_service, gates)),
+        (f"{V1}/nodes", status.Nodes(status_service)),
+        (f"{V1}/power", power.Power(status_service)),
         (f"{V1}/operations", operations.Operations(Operations(database, settings.spool_dir), bodies)),
     ]
     app = Gateway(
         [
-            watching.close,
+            viewer_recorder.close,
             delivery.close,
             gates.bodies.close,
-            arrivals.close,
+            upload_service.close,
             messages.close,
-            machine.close,
+            status_service.close,
             database.close,
         ],
-        middleware=[Authentication(people), StorableIds()],
+        middleware=[Authentication(account_service), StorableIds()],
     )
     app.req_options.auto_parse_form_urlencoded = False
     app.req_options.strip_url_path_trailing_slash = False

@@ -1,4 +1,4 @@
-"""Who sends a request: bearer tokens, before any responder. A resource is closed unless it says `public = True`."""
+"""Authentication by bearer token, before any responder. A resource needs one unless it has `public = True`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from nebula.services.accounts import Accounts
 
 
 class Authentication:
-    """Middleware: puts the Principal on `req.context.principal`, or refuses.
+    """Middleware: sets `req.context.principal`, or refuses the request.
 
-    A resource with `public = True` is served to anyone, one with `owner_only = True` to owners alone.
+    A resource with `public = True` is open to everyone; one with `owner_only = True` is only for owners.
     """
 
     def __init__(self, accounts: Accounts) -> None:
@@ -23,7 +23,7 @@ class Authentication:
     def process_resource(
         self, req: falcon.Request, _resp: falcon.Response, resource: object, _params: dict[str, Any]
     ) -> None:
-        """Let the request through to a resource that exists."""
+        """Authenticate a request to an existing resource. Raises SignInRequired or Forbidden."""
         if getattr(resource, "public", False):
             return
         principal = self._accounts.authenticate(_bearer(req))
@@ -33,7 +33,7 @@ class Authentication:
 
 
 def _bearer(req: falcon.Request) -> str:
-    """Return the request's bearer token (RFC 6750 2.1; never one in a query)."""
+    """Return the request's bearer token (RFC 6750 2.1). A token in the query is ignored."""
     scheme, _, token = (req.get_header("Authorization") or "").strip().partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise SignInRequired("Sign in first: nebula login.")

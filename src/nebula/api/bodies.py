@@ -1,7 +1,7 @@
-"""Request bodies: the one reader of them, and the room in which small ones are waited for.
+"""Request bodies: the only code that reads them, and the time limits of small ones.
 
-A body that stalls is StalledBody (408). One that breaks off or is malformed is IncompleteBody (400). Once a body has
-failed it fails again at each read: after a torn chunk, gunicorn's stream answers as if the body had ended there.
+A body that stalls raises StalledBody (408). A body that breaks off or is malformed raises IncompleteBody (400). After a
+body has failed, each later read fails too: after a torn chunk, gunicorn's stream would say that the body ended there.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from nebula.errors import IncompleteBody, NebulaError, StalledBody, TooLarge
 from nebula.services.uploads.receiving import Body
 
 READ_SIZE = 16 * 1024
-# A body that takes longer than this to arrive gives way if more than BODIES are waited for.
+# If more than BODIES bodies are being received, those that have taken longer than this are interrupted.
 CROWDED_S = 0.5
 
 
 class RequestBody:
-    """The bytes that follow a request's head, whether their length is announced or they come in chunks."""
+    """The body of a request, with an announced length or chunked."""
 
     def __init__(self, req: falcon.Request) -> None:
         chunked = req.content_length is None and bool(req.env.get("wsgi.input_terminated"))
@@ -38,9 +38,9 @@ class RequestBody:
         self._error: NebulaError | None = None
 
     def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes, b"" at the body's own end. Raises StalledBody, IncompleteBody.
+        """Return up to `size` bytes, or b"" if the body is complete. Raises StalledBody, IncompleteBody.
 
-        What came before a failure is returned first; the next read raises.
+        If the body fails, the bytes that came before the failure are returned first; the next read raises.
         """
         if self.length is not None:
             size = min(size, self.length - self._received)
@@ -54,7 +54,7 @@ class RequestBody:
         return piece
 
     def read_whole(self, most: int) -> bytes:
-        """Return all bytes of a body of at most `most`. Raises TooLarge as soon as there are more."""
+        """Return the whole body. Raises TooLarge as soon as it exceeds `most` bytes."""
         received = bytearray()
         while (self.length or 0) <= most and len(received) <= most:
             piece = self.read(READ_SIZE)
@@ -64,12 +64,12 @@ class RequestBody:
         raise TooLarge(f"A JSON body may have {most} bytes at most.", code="body_too_large")
 
     def check(self) -> None:
-        """Raise what the body has failed with, if it has."""
+        """Raise the error that the body has failed with, if it has failed."""
         if self._error is not None:
             raise self._error
 
     def interrupt(self, error: NebulaError | None = None) -> None:
-        """Make a blocked read end, from another thread; `error` is what it then fails with."""
+        """End a blocked read from another thread; the read then raises `error`."""
         if error is not None:
             self._fail(error)
         with suppress(OSError):
@@ -88,7 +88,7 @@ class RequestBody:
         return self._rest(size)
 
     def _rest(self, size: int) -> bytes:
-        """Return what gunicorn had received when the body failed: it keeps that, and asks the socket no more."""
+        """Return the bytes that gunicorn had buffered when the body failed; stop receiving more from the socket."""
         self.interrupt()
         try:
             return bytes(self._stream.read(size))
@@ -100,32 +100,32 @@ class RequestBody:
 
 
 class SmallBodies:
-    """The small bodies that are being waited for. None may take longer than SMALL_BODY_S in all to arrive.
+    """The small bodies that are being received. Each must arrive completely within SMALL_BODY_S.
 
-    There is no limit to their number, so that nobody is refused because others are slow. If there are more than
-    BODIES, those that have taken longest give way: a client that sends its body with the head needs no time here.
+    Their number is not limited, so that no client is refused because others are slow. If there are more than BODIES,
+    each has only CROWDED_S, so the slowest are interrupted: a client that sends its body with the head is not affected.
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[RequestBody, float] = {}  # since when, the longest first
+        self._waiting: dict[RequestBody, float] = {}  # the time at which each began, the oldest first
         self._changed = threading.Condition()
         self._watch: threading.Thread | None = None
         self._is_closed = False
 
     @property
     def inside(self) -> int:
-        """How many are being waited for."""
+        """Return how many bodies are being received."""
         return len(self._waiting)
 
     def read(self, body: RequestBody, most: int) -> bytes:
         """Return a body of at most `most` bytes. Raises StalledBody, IncompleteBody, TooLarge."""
         with self._waited_for(body):
             content = body.read_whole(most)
-        body.check()  # it may have been interrupted at its very end
+        body.check()  # it may have been interrupted just after the last read
         return content
 
     def close(self) -> None:
-        """End the thread that watches the time."""
+        """End the thread that watches the time limits."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -137,7 +137,7 @@ class SmallBodies:
             if self._watch is None:
                 self._watch = threading.Thread(target=self._watch_time, name="small-bodies", daemon=True)
                 self._watch.start()
-            if len(self._waiting) in (1, BODIES + 1):  # otherwise the thread's next moment stays as it is
+            if len(self._waiting) in (1, BODIES + 1):  # otherwise the time of the thread's next check stays the same
                 self._changed.notify_all()
         try:
             yield
@@ -151,7 +151,7 @@ class SmallBodies:
                 self._changed.wait(self._until_next())
 
     def _until_next(self) -> float | None:
-        """Interrupt those whose time is over; return the seconds until the next one's is."""
+        """Interrupt the bodies whose time is over; return the seconds until the next deadline, if there is one."""
         now = time.monotonic()
         for body, since in list(self._waiting.items()):
             allowed_s = CROWDED_S if len(self._waiting) > BODIES else SMALL_BODY_S
@@ -163,6 +163,6 @@ class SmallBodies:
 
 
 def incoming(req: falcon.Request, checksum: Checksum | None, may_continue: Callable[[], bool]) -> Body:
-    """Return the request's body as the services take it in."""
+    """Return the body of the request in the form that the services take."""
     body = RequestBody(req)
     return Body(body, body.length, checksum, may_continue, body.interrupt)

@@ -1,7 +1,8 @@
-"""A client's socket in a thread: it waits for bytes only while they come fast enough, and never for a reader.
+"""A client's socket in a thread: it waits for bytes only while they come fast enough, and never waits to send.
 
-An answer that the kernel does not take at once is kept here, and the worker's poller sends the rest (connections.py).
-A body that is streamed goes past this (wire.py): its sender does wait for the reader, in a place of the streams' gate.
+If the kernel does not take a whole answer at once, the rest is kept here and the worker's poller sends it
+(connections.py). Streamed bodies do not use this (wire.py): their sender waits for the reader, and has a place in the
+streams' gate.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from nebula.domain.limits import LEAST_BYTES_PER_S, STALL_S
 
 
 class Pace:
-    """Tells whether a client moves enough bytes, counting only the time that is spent waiting for it."""
+    """Checks that a client sends or reads fast enough. Only the time that is spent waiting for the client counts."""
 
     def __init__(self, window_s: float = STALL_S, least_bytes_per_s: float = LEAST_BYTES_PER_S) -> None:
         self._window_s = window_s
@@ -28,11 +29,11 @@ class Pace:
         self._waited_s = 0.0
 
     def moved(self, count: int) -> None:
-        """Count bytes."""
+        """Count bytes that were sent or received."""
         self._moved_bytes += count
 
     def waited(self, seconds: float) -> None:
-        """Count time. Raises TimeoutError if a window of it has passed with too few bytes."""
+        """Count waiting time. Raises TimeoutError if too few bytes moved in a whole window of it."""
         self._waited_s += seconds
         if self._waited_s < self._window_s:
             return
@@ -43,9 +44,10 @@ class Pace:
 
 
 def queued_bytes(client: socket.socket) -> int:
-    """Return how many bytes the kernel still holds for the client; 0 for a socket that is closed.
+    """Return how many bytes the kernel still holds for the client; 0 if the socket is closed.
 
-    It takes megabytes at once, and then none until a third of them is out: what it took says little about the reader.
+    The kernel takes megabytes at once, and then nothing until a third of them is sent. So the number of bytes that it
+    took says little about how much the reader has read.
     """
     try:
         return int.from_bytes(fcntl.ioctl(client.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
@@ -54,55 +56,55 @@ def queued_bytes(client: socket.socket) -> int:
 
 
 class ClientSocket(socket.socket):
-    """A connected socket that takes the place of the one that it was made from."""
+    """A connected socket. It takes over the descriptor of `accepted`, which must not be used any more."""
 
     def __init__(self, accepted: socket.socket) -> None:
         super().__init__(accepted.family, accepted.type, accepted.proto, fileno=accepted.detach())
-        self.address = ""  # of the client that sent the request under way
+        self.address = ""  # of the client that sent the current request
         self.unsent = bytearray()
         self.received_bytes = 0
         self.release_turn: Callable[[], None] = lambda: None
         self._pace = Pace()
 
     def begin_request(self, address: str) -> None:
-        """Prepare for a thread: reads block, with a timeout."""
+        """Prepare for use in a thread: reads block, with a timeout."""
         self.address = address
         self.received_bytes = 0
         self.settimeout(STALL_S)
         self._pace = Pace()
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """Receive. Raises TimeoutError also if bytes come too slowly to go on with."""
+        """Receive bytes. Raises TimeoutError if none come in time, or if they come too slowly."""
         began = time.monotonic()
         data = super().recv(size, flags)
         self._count(len(data), began)
         return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive into a buffer, as `recv` does."""
+        """Receive into a buffer. Raises TimeoutError under the same conditions as `recv`."""
         began = time.monotonic()
         count = super().recv_into(buffer, nbytes, flags)
         self._count(count, began)
         return count
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
-        """Send what the kernel takes now and keep the rest."""
+        """Send what the kernel takes now, and keep the rest in `unsent`."""
         sent = 0 if self.unsent else self._write(data)
         self.unsent += memoryview(data)[sent:]
 
     def send(self, data: Any, flags: int = 0, /) -> int:
-        """Send as `sendall` does: gunicorn sends its 100 Continue by this name."""
+        """Do the same as `sendall`: gunicorn sends its 100 Continue with `send`."""
         self.sendall(data, flags)
         return len(data)
 
     def take_unsent(self) -> bytes:
-        """Return what was kept, which is now the caller's to send."""
+        """Return and clear the unsent bytes; the caller must send them."""
         data = bytes(self.unsent)
         self.unsent.clear()
         return data
 
     def send_unsent(self) -> bool:
-        """Send of what was kept what the kernel takes now; return whether that was all. Raises OSError."""
+        """Send as many unsent bytes as the kernel takes now; returns True if none are left. Raises OSError."""
         if self.unsent:
             del self.unsent[: self._write(self.unsent)]
         return not self.unsent
@@ -110,8 +112,8 @@ class ClientSocket(socket.socket):
     def _write(self, data: Any) -> int:
         """Return how many bytes the kernel takes now.
 
-        With a timeout set, Python's own `send` waits for the reader, whatever its flags say; the descriptor itself does
-        not block.
+        Python's own `send` waits for the reader if the socket has a timeout, whatever the flags are. The descriptor
+        itself does not block.
         """
         try:
             return os.write(self.fileno(), data)

@@ -1,4 +1,4 @@
-"""One client's connection, with what was received of its next request."""
+"""The connection of one client, with the bytes of its next request that have arrived so far."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nebula.api.client_socket import ClientSocket
 MAX_HEADER_BYTES = 64 * 1024
 MAX_COLLECTED_BYTES = 64 * 1024
 
-# The end of a header, or a line that ends without a carriage return: gunicorn refuses that one at once.
+# The end of a header, or a line that ends without a carriage return, which gunicorn refuses at once.
 _HEADER_END = re.compile(rb"\r\n\r\n|[^\r]\n|\A\n")
 _JSON = re.compile(rb"\r\ncontent-type:[ \t]*application/json", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,5})[ \t]*\r\n", re.IGNORECASE)
@@ -25,8 +25,9 @@ _FORWARDED_FOR = re.compile(rb"\r\nx-forwarded-for:([^\r\n]{1,200})\r\n", re.IGN
 class Connection(TConn):  # type: ignore[misc]
     """A client's connection.
 
-    `address` is whose share it counts against. Through the unix socket, which only root can open, it is the one that
-    `tailscale serve` names in the latest request; before the first, and if none is named, it is the empty string.
+    The connection counts against the share of its `address`. Only root can open the unix socket. For a connection
+    through it, the address is the one that `tailscale serve` names in the latest request. It is the empty string before
+    the first request and if the request names none.
     """
 
     def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
@@ -36,18 +37,18 @@ class Connection(TConn):  # type: ignore[misc]
         self.initialized = True
         self.parser = get_parser(cfg, self.sock, client)
         self.received = bytearray()
-        self.wanted_bytes: int | None = None  # with which the request is complete; None before the end of its header
+        self.wanted_bytes: int | None = None  # length of the complete request; None before the end of its header
         self.refusal: Exception | None = None
-        self.is_kept = False  # after the answer that is under way
+        self.is_kept = False  # kept open after the current answer
         self.is_closing = False
         self.discarded = 0
 
     def take(self, data: bytes) -> bool:
-        """Add to the request; return whether a thread can go on with it: it has its header and a small JSON body."""
-        seen = max(0, len(self.received) - 3)
+        """Add bytes; returns True if a thread can start: the header and a small JSON body are whole, or refused."""
+        search_start = max(0, len(self.received) - 3)
         self.received += data
         if self.wanted_bytes is None:
-            end = _HEADER_END.search(self.received, seen)
+            end = _HEADER_END.search(self.received, search_start)
             if end is not None:
                 self.wanted_bytes = end.end() + _collected_bytes(bytes(self.received[: end.end()]))
             elif len(self.received) > MAX_HEADER_BYTES:
@@ -57,7 +58,7 @@ class Connection(TConn):  # type: ignore[misc]
         return self.refusal is not None
 
     def hand_over(self) -> None:
-        """Give what was received to the parser, and make the socket one for a thread."""
+        """Give the received bytes to the parser, and prepare the socket for use in a thread."""
         if self._is_forwarded:
             self.address = _forwarded_for(bytes(self.received[: self.wanted_bytes]))
         self.parser.unreader.unread(bytes(self.received))
@@ -66,16 +67,16 @@ class Connection(TConn):  # type: ignore[misc]
         self.sock.begin_request(self.address)
 
     def take_back(self) -> bool:
-        """Take what the parser read beyond the last request; return whether that is a request already."""
+        """Take back what the parser read beyond the last request; return whether a thread can take the next one."""
         self.sock.setblocking(False)
         ahead = self.parser.unreader.take_buffered()
         return bool(ahead) and self.take(ahead)
 
 
 def _collected_bytes(header: bytes) -> int:
-    """Return how many bytes of a body are collected before a thread begins: those of a small JSON object.
+    """Return how many bytes of the body to collect before a thread starts: all of a small JSON body, otherwise 0.
 
-    This only decides when to begin. What the header means, and whether it is valid, is gunicorn's to say.
+    This only decides when to start. gunicorn decides what the header means and whether it is valid.
     """
     length = _LENGTH.search(header)
     if length is None or not _JSON.search(header) or _EXPECT.search(header):
@@ -85,6 +86,6 @@ def _collected_bytes(header: bytes) -> int:
 
 
 def _forwarded_for(header: bytes) -> str:
-    """Return the client that the nearest proxy names, or the empty string."""
-    found = _FORWARDED_FOR.search(header)
-    return "" if found is None else found[1].rpartition(b",")[2].strip().decode("ascii", "replace")
+    """Return the client that the nearest proxy names (X-Forwarded-For), or the empty string."""
+    match = _FORWARDED_FOR.search(header)
+    return "" if match is None else match[1].rpartition(b",")[2].strip().decode("ascii", "replace")

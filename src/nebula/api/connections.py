@@ -1,13 +1,16 @@
-"""The gunicorn worker: a connection holds a thread only from a complete request to its answer.
+"""The gunicorn worker: a connection has a thread only from a complete request to its answer.
 
-gunicorn's own threaded worker (27.0.1) gives a connection a thread at accept, waits there without end for a slow
-header, and closes on its main loop, waiting up to two seconds for each client that does not: a few hundred silent
-connections stop it. Here everything that waits for a client waits in the poller: for a head and a small JSON body
-(HEADER_S each, in all), for the next request (keepalive), for the reader of an answer (ANSWER_S and LEAST_BYTES_PER_S),
-for the end of a closed connection (LINGER_S). What runs in a thread has a socket timeout.
+gunicorn's own threaded worker (27.0.1) gives each connection a thread at accept and waits there forever for a slow
+header. It closes connections on its main loop, and waits there up to two seconds for each client that does not close
+its end. So a few hundred silent connections stop it. Here a connection that waits for its client waits in the poller:
 
-Nobody can crowd out the others. Threads are given in turns (turns.py). If there are too many connections, the address
-that has the most loses the one that has waited longest, and the newcomer is let in.
+- for the header (HEADER_S in all) and for a small JSON body (HEADER_S in all);
+- for the next request (keepalive);
+- for the client to read an answer (ANSWER_S and LEAST_BYTES_PER_S);
+- for the client to close its end (LINGER_S).
+
+In a thread, the socket has a timeout. No client can crowd out the others. Threads are given in turns (turns.py). If
+there are too many connections, the address that has the most loses its oldest waiting one, and the newcomer gets in.
 
 HTTP/1.1 without TLS only: the network is the tailnet, and `tailscale serve` ends HTTPS in front of a unix socket.
 """
@@ -42,10 +45,10 @@ log = logging.getLogger(__name__)
 
 RECEIVE_BYTES = 64 * 1024
 ACCEPTED_AT_ONCE = 64
-LOOK_S = 0.25  # how often the deadlines are looked at
+LOOK_S = 0.25  # how often the deadlines are checked
 LINGER_S = 2.0
 MAX_DISCARDED_BYTES = 8 * 1024 * 1024
-# How long a body that nobody read may take to come before the connection is closed instead of used again.
+# How long to wait for an unread body to arrive. If it takes longer, the connection is closed, not used again.
 UNREAD_S = 0.1
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -62,36 +65,36 @@ TOO_MANY = (503, "busy", "There are too many connections; try again in a few sec
 
 
 class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threaded worker, with everything that waits for a client in the poller."""
+    """gunicorn's threaded worker, changed so that connections wait for their clients in the poller."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.resting: dict[Connection, float] = {}  # in the poller, each until its deadline
-        self.crowd: Crowd[Connection] = Crowd()  # what rests or waits for its turn; some may have begun meanwhile
-        self.unsent: Crowd[Connection] = Crowd()  # what rests until its answer is read, by the bytes that are left
+        self.crowd: Crowd[Connection] = Crowd()  # those that rest or wait for a turn; some may have begun already
+        self.unsent: Crowd[Connection] = Crowd()  # those whose answer is not read yet; the weight is the unsent bytes
         self.turns: Turns[Connection] = Turns(int(TURNS), self._begin)
         self._look_at = 0.0
 
     # On the main loop
 
     def accept(self, listener: socket.socket) -> None:
-        """Take connections into the poller."""
+        """Accept connections and register them with the poller."""
         for _ in range(ACCEPTED_AT_ONCE):
             try:
                 client, address = listener.accept()
             except OSError as error:
                 if error.errno in NO_ROOM and not self._evict():
-                    time.sleep(0.05)  # the listener stays readable: without a pause the loop would spin
+                    time.sleep(0.05)  # the listener stays readable, so the loop would spin without a pause
                 return
             self.nr_conns += 1
             connection = Connection(self.cfg, client, address, listener.getsockname())
             connection.sock.release_turn = partial(self.turns.release, connection)
             self._rest(connection, HEADER_S)
-            if self.nr_conns >= self.worker_connections:  # at which gunicorn would accept nobody
+            if self.nr_conns >= self.worker_connections:  # gunicorn accepts nobody at this number
                 self._evict()
 
     def finish_request(self, connection: Connection, done: Future[bool]) -> None:
-        """Keep the connection for its next request, or close it without waiting for the client here."""
+        """Keep the connection for its next request, or close it; never waits for the client on the main loop."""
         self.turns.release(connection)
         self.crowd.remove(connection)
         try:
@@ -106,7 +109,7 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
             self._forget(connection)
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """Close what rested too long."""
+        """Close the connections that rested past their deadline, or all resting ones if `force`."""
         now = time.monotonic()
         if now < self._look_at and not force:
             return
@@ -116,14 +119,14 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
                 self._dismiss(connection, HEADER_STALLED if connection.wanted_bytes is None else BODY_STALLED)
 
     def murder_pending(self) -> None:
-        """Nothing is pending apart from what `resting` holds."""
+        """Do nothing: only the connections in `resting` are pending."""
 
     def _cap_keepalive(self, deadline: float) -> None:
         for connection, until in self.resting.items():
             self.resting[connection] = min(until, deadline)
 
     def _go_on(self, connection: Connection) -> None:
-        """Go on with a connection whose answer is out."""
+        """Continue with a connection whose answer is sent completely."""
         if not connection.is_kept:
             self._linger(connection)
         elif connection.take_back():
@@ -135,10 +138,10 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
         self._watch(connection, seconds, selectors.EVENT_READ, self._readable)
 
     def _rest_until_read(self, connection: Connection) -> None:
-        """Wait in the poller for the reader of an answer, and let go of the longest answers if there are too many."""
-        left = len(connection.sock.unsent)
-        self._watch(connection, ANSWER_S + left / LEAST_BYTES_PER_S, selectors.EVENT_WRITE, self._writable)
-        self.unsent.add(connection, connection.address, left)
+        """Wait in the poller until the answer is read; drop connections if the total exceeds MAX_UNSENT_BYTES."""
+        unsent_bytes = len(connection.sock.unsent)
+        self._watch(connection, ANSWER_S + unsent_bytes / LEAST_BYTES_PER_S, selectors.EVENT_WRITE, self._writable)
+        self.unsent.add(connection, connection.address, unsent_bytes)
         while self.unsent.weight > MAX_UNSENT_BYTES and (longest := self.unsent.most_dispensable()) is not None:
             self._forget(longest)
 
@@ -150,7 +153,7 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
 
     def _readable(self, connection: Connection) -> None:
         if connection not in self.resting:
-            return  # closed by what came before this in the same look at the poller
+            return  # closed by an earlier event of the same poll
         try:
             data = connection.sock.recv(RECEIVE_BYTES)
         except BlockingIOError:
@@ -165,17 +168,17 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
             self._take(connection, data)
 
     def _take(self, connection: Connection, data: bytes) -> None:
-        waited_for = bool(connection.received), connection.wanted_bytes
+        state_before = bool(connection.received), connection.wanted_bytes
         if connection.take(data):
             self._wake(connection)
             self._dispatch(connection)
-        elif waited_for != (True, connection.wanted_bytes):  # the header begins now, or its body
+        elif state_before != (True, connection.wanted_bytes):  # the header has just begun, or the body has
             self.resting[connection] = time.monotonic() + HEADER_S
 
     def _end_of_input(self, connection: Connection) -> None:
         if connection.wanted_bytes is None or connection.is_closing:
             self._forget(connection)
-        else:  # the client may still read that its body is incomplete
+        else:  # the client may still read the answer that its body is incomplete
             self._wake(connection)
             self._dispatch(connection)
 
@@ -195,12 +198,12 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
             self.crowd.add(connection, connection.address)
 
     def _begin(self, connection: Connection) -> None:
-        """Give a connection its thread. Called by whichever thread ends a turn, too."""
-        with suppress(RuntimeError):  # the worker ends and takes no more
+        """Give a connection a thread. Also called from other threads, when they end a turn."""
+        with suppress(RuntimeError):  # the worker is shutting down and takes no more requests
             self.enqueue_req(connection)
 
     def _linger(self, connection: Connection) -> None:
-        """Say that nothing more comes and wait for the client to close: a reset could eat the answer (RFC 9112 9.6)."""
+        """Shut down sending and wait for the client to close: a reset could destroy the answer (RFC 9112 9.6)."""
         connection.sock.shutdown(socket.SHUT_WR)
         connection.is_closing = True
         connection.received.clear()
@@ -212,16 +215,16 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
             self._forget(connection)
 
     def _evict(self) -> bool:
-        """Close the connection that can be spared first; return whether there was one."""
+        """Close the most dispensable connection; returns False if there is none."""
         while (connection := self.crowd.most_dispensable()) is not None:
             if connection in self.resting or self.turns.withdraw(connection, connection.address):
                 self._dismiss(connection, TOO_MANY)
                 return True
-            self.crowd.remove(connection)  # its turn has come
+            self.crowd.remove(connection)  # it has already begun
         return False
 
     def _dismiss(self, connection: Connection, problem: tuple[int, str, str]) -> None:
-        """Close a connection, and say why if there is a request to answer."""
+        """Close a connection; send `problem` first if a request has begun to arrive and no answer is being sent."""
         if connection.received and not connection.sock.unsent:
             _tell(connection.sock, *problem)
         self._forget(connection)
@@ -235,7 +238,7 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
     def _forget(self, connection: Connection) -> None:
         self._wake(connection)
         self.nr_conns -= 1
-        if connection.sock.unsent:  # the kernel must not keep trying to send the rest
+        if connection.sock.unsent:  # reset it, so that the kernel does not keep trying to send the rest
             connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()
 
@@ -252,16 +255,16 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
             return self._keepalive_after(connection, self.handle_request(request, connection))
         except (StopIteration, OSError) as error:
             log.debug("connection ended error=%s", type(error).__name__)
-        except Exception as error:  # noqa: BLE001 - the last line before the thread pool; handle_error logs it
+        except Exception as error:  # noqa: BLE001 - the outermost code before the thread pool; handle_error logs it
             self.handle_error(request, connection.sock, connection.client, error)
         return False
 
     def _keepalive_after(self, connection: Connection, keepalive: bool) -> bool:
-        # A body that was refused unread must not hold the thread, nor be taken for the next request.
+        # An unread body of a refused request must not block the thread, and must not be read as the next request.
         return keepalive and bool(connection.parser.finish_body(deadline=time.monotonic() + UNREAD_S))
 
     def handle_error(self, request: Any, client: ClientSocket, address: Any, error: Exception) -> None:
-        """Answer what never reached the application with a problem. The request's line stays out of the log."""
+        """Answer a request that did not reach the application with a problem. Never logs the request line."""
         refusal = REFUSALS.get(type(error))
         if refusal is None and isinstance(error, errors.ParseException):
             refusal = BAD_REQUEST
@@ -274,7 +277,7 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
 
 
 def _tell(client: ClientSocket, status: int, code: str, detail: str) -> None:
-    """Send a problem; the connection ends after it."""
+    """Send a problem with `Connection: close`. Errors of the socket are only logged."""
     title = HTTPStatus(status).phrase
     problem = {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}
     body = json.dumps(problem).encode()

@@ -1,4 +1,4 @@
-"""A crowd: connections that wait for their client, by address, to find out which one must go if there are too many."""
+"""A crowd: waiting connections, grouped by client address, to choose which to close if there are too many."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Crowd(Generic[T]):
-    """Members of a weight each, in the order in which they came. For one thread."""
+    """Members that each have a weight, in the order in which they were added. Not thread-safe."""
 
     def __init__(self) -> None:
         self._members: dict[T, tuple[str, int]] = {}
@@ -17,14 +17,14 @@ class Crowd(Generic[T]):
         self.weight = 0
 
     def add(self, member: T, address: str, weight: int = 1) -> None:
-        """Add a member, as the newest of its address."""
+        """Add a member as the newest of its address; a member that is already here moves to the end."""
         self.remove(member)
         self._members[member] = address, weight
         self._by_address.setdefault(address, {})[member] = None
         self._change(address, weight)
 
     def remove(self, member: T) -> None:
-        """Remove a member, if it is one."""
+        """Remove a member; does nothing if it is not here."""
         if member not in self._members:
             return
         address, weight = self._members.pop(member)
@@ -34,7 +34,7 @@ class Crowd(Generic[T]):
             del self._by_address[address], self._weights[address]
 
     def most_dispensable(self) -> T | None:
-        """Return the oldest member of the address that weighs most; None if there is nobody."""
+        """Return the oldest member of the address with the largest total weight; None if there are no members."""
         if not self._members:
             return None
         heaviest = max(self._weights, key=self._weights.__getitem__)

@@ -1,8 +1,8 @@
-"""Delivery: a representation becomes an answer, whose body goes straight to the client's socket.
+"""Delivery: answer GET and HEAD with a representation, and send its body straight to the client's socket.
 
-What is sent is domain/ranges.py's to decide. A body that began is never short without a sign: where it cannot be
-completed, the connection is reset. Bytes that strangers chose must not attack the page that shows them: nothing that a
-browser could run is shown inline, and what is shown runs in a sandbox.
+domain/ranges.py decides what is sent. If a body has begun and cannot be completed, the connection is reset, so that the
+client notices. Uploaded bytes must not attack the page that shows them: anything that a browser could run is sent as a
+download, and everything has a Content-Security-Policy of `sandbox`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from nebula.storage.contract import ObjectReader, ObjectStorage
 log = logging.getLogger(__name__)
 
 BUFFER_BYTES = 256 * 1024
-OWN = "own"  # what an account reads itself, beside its links
+OWN = "own"  # the group of an account's own downloads, in contrast to its links
 CONDITIONS = ("Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
 UNKNOWN_TYPE = "application/octet-stream"
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -44,7 +44,7 @@ _MEDIA_TYPE = re.compile(rf'{_TOKEN}/{_TOKEN}(?:[ ]*;[ ]*{_TOKEN}=(?:{_TOKEN}|"[
 
 
 class Delivery:
-    """Answers GET and HEAD for any representation."""
+    """Answers GET and HEAD requests for any representation."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Delivery:
         self._viewers = viewers
         self._stall_s = stall_s
         self._check_s = check_s
-        # For the question whether a body may go on: its sender must not wait for a database that is silent.
+        # Checks whether a body may go on. The sender must not wait for a database that does not answer.
         self._asking = ThreadPoolExecutor(2, thread_name_prefix="asking")
 
     def close(self) -> None:
@@ -68,10 +68,10 @@ class Delivery:
         self._asking.shutdown(cancel_futures=True)
 
     def answer(self, req: falcon.Request, resp: falcon.Response, representation: Representation) -> None:
-        """Fill `resp`. Raises PreconditionFailed, Busy, ObjectNotFound or StoreUnavailable before any byte goes out."""
-        sent = {name: value for name in CONDITIONS if (value := req.get_header(name)) is not None}
+        """Fill `resp`. Raises PreconditionFailed, Busy, ObjectNotFound or StoreUnavailable before any byte is sent."""
+        conditions = {name: value for name in CONDITIONS if (value := req.get_header(name)) is not None}
         validators = Validators(representation.etag, representation.modified_at)
-        decision = decide(req.method, sent, validators, representation.size_bytes)
+        decision = decide(req.method, conditions, validators, representation.size_bytes)
         if decision.status == 412:
             raise PreconditionFailed("The bytes are not the ones that the condition names.")
         if decision.status == 416:
@@ -86,15 +86,15 @@ class Delivery:
         self, req: falcon.Request, resp: falcon.Response, representation: Representation, decision: Decision
     ) -> None:
         media_type = checked_media_type(representation.media_type)
-        laid = frame(decision, media_type)
-        resp.content_type = laid.media_type
+        body_frame = frame(decision, media_type)
+        resp.content_type = body_frame.media_type
         resp.set_header("Content-Disposition", disposition(representation.name, media_type))
         if decision.content_range is not None:
             resp.set_header("Content-Range", decision.content_range)
         if req.method == "HEAD":
-            resp.content_length = laid.length
+            resp.content_length = body_frame.length
         else:
-            resp.set_stream(self._body(req, representation, laid), laid.length)
+            resp.set_stream(self._body(req, representation, body_frame), body_frame.length)
 
     def _body(self, req: falcon.Request, representation: Representation, laid: Frame) -> Body:
         client = client_of(req)
@@ -116,7 +116,7 @@ class Delivery:
 
 
 class Body:
-    """One running body, as WSGI takes it: iterated once, closed always. It holds a place in the streams' gate."""
+    """A response body for WSGI: iterated once, always closed. It has a place in the streams' gate until then."""
 
     def __init__(self, laid: Frame, source: _Source, gate: Gate, viewers: Viewers) -> None:
         self._laid = laid
@@ -127,13 +127,13 @@ class Body:
         self._first: ObjectReader | None = None
         self._is_open = True
         self.viewer = viewers.enter(source.media_type)
-        # Makes the wire to the client once the headers are sent; None if there is no socket to write to.
+        # Makes the wire to the client after the headers are sent; None if there is no socket to write to.
         self.connect: Callable[[Callable[[int], None]], Wire] | None = None
-        # Returns what has to be sent before the body: headers that the kernel did not take at once.
+        # Returns the bytes to send before the body: headers that the kernel did not take at once.
         self.unsent: Callable[[], bytes] = bytes
 
     def open(self, transfer: Transfer) -> None:
-        """Take a place, and open the first span: a store that is down gets an answer, not a cut connection."""
+        """Take a place, and open the first byte range now, so that a store that is down gives an error answer."""
         self._place = self._gate.enter(transfer)
         for piece in self._laid.pieces:
             if isinstance(piece, Span) and piece.length:
@@ -144,11 +144,11 @@ class Body:
         if self.connect is None:
             yield from self._read()
             return
-        yield b""  # gunicorn sends the headers with the first item; everything after goes past it
+        yield b""  # gunicorn sends the headers with the first item; the body does not go through gunicorn
         self._send(self.connect(self.viewer.moved))
 
     def close(self) -> None:
-        """Give everything back. May be called twice."""
+        """Close the object and give the place back. May be called twice."""
         if not self._is_open:
             return
         self._is_open = False
@@ -159,7 +159,7 @@ class Body:
             self._gate.leave(self._place)
 
     def __del__(self) -> None:
-        # An answer that is replaced before it starts (an error in between) is never closed by the server.
+        # The server never closes an answer that an error replaces before it starts.
         self.close()
 
     def _send(self, wire: Wire) -> None:
@@ -175,7 +175,7 @@ class Body:
             complete = True
         except (OSError, NebulaError) as error:
             _log_end(self._source, error)
-            # The one error that gunicorn takes as a client that left.
+            # The only error that gunicorn takes to mean that the client left.
             raise ConnectionResetError(errno.ECONNRESET, "body ended early") from error
         finally:
             (wire.release if complete else wire.abort)()
@@ -189,8 +189,8 @@ class Body:
             if descriptor is not None:
                 wire.send_file(descriptor, reader.offset, span.length)
                 return
-            for filled in _pieces(reader, span.length, buffer):
-                wire.send(filled)
+            for data in _pieces(reader, span.length, buffer):
+                wire.send(data)
         finally:
             reader.close()
 
@@ -202,8 +202,8 @@ class Body:
                 continue
             reader = self._reader(piece)
             if reader is not None:
-                for filled in _pieces(reader, piece.length, buffer):
-                    yield bytes(filled)
+                for data in _pieces(reader, piece.length, buffer):
+                    yield bytes(data)
                 reader.close()
 
     def _reader(self, span: Span) -> ObjectReader | None:
@@ -214,7 +214,7 @@ class Body:
 
 
 class _Source:
-    """Where a body's spans are opened."""
+    """The object whose byte ranges make up a body."""
 
     def __init__(self, storage: ObjectStorage, representation: Representation) -> None:
         self._storage = storage
@@ -226,22 +226,22 @@ class _Source:
 
 
 def checked_media_type(media_type: str) -> str:
-    """Return a media type that may stand in a header: what people announce is not always one."""
+    """Return the media type if it is valid in a header, else UNKNOWN_TYPE: clients announce invalid ones, too."""
     return media_type if _MEDIA_TYPE.fullmatch(media_type) else UNKNOWN_TYPE
 
 
 def disposition(name: str, media_type: str) -> str:
-    """Return a Content-Disposition (RFC 6266): inline for sound and pictures, a download for everything else."""
-    last = last_segment(name)
-    plain = "".join(character if " " <= character <= "~" and character not in '"\\%' else "_" for character in last)
-    encoded = quote(last, safe="!#$&+^`|~")  # RFC 8187's attr-char, beyond what quote never touches
+    """Return a Content-Disposition (RFC 6266): inline for audio, video and images, otherwise a download."""
+    base = last_segment(name)
+    plain = "".join(character if " " <= character <= "~" and character not in '"\\%' else "_" for character in base)
+    encoded = quote(base, safe="!#$&+^`|~")  # the characters of RFC 8187's attr-char that `quote` would encode
     kind = "inline" if _is_harmless(media_type) else "attachment"
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
 
 
 def _is_harmless(media_type: str) -> bool:
     kind, _, subtype = media_type.partition(";")[0].strip().lower().partition("/")
-    # An SVG is a document with scripts; so may be whatever else is XML.
+    # An SVG is a document that may have scripts, and so may be any other XML.
     return kind in {"audio", "video", "image"} and "svg" not in subtype and "xml" not in subtype
 
 
@@ -250,7 +250,7 @@ def _headers(representation: Representation) -> dict[str, str]:
         "Accept-Ranges": "bytes",
         "ETag": representation.etag,
         "Last-Modified": format_date(representation.modified_at),
-        # Kept by the browser alone, and asked about each time: a revoked right ends there too.
+        # Only the browser may store it, and it must ask each time: revoked access ends there too.
         "Cache-Control": "private, no-cache",
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "sandbox",
@@ -271,18 +271,18 @@ class _Filling(Protocol):
 
 
 def _pieces(reader: _Filling, length: int, buffer: memoryview) -> Iterator[memoryview]:
-    """Yield the span's bytes in one buffer, over and over. Raises OSError where the store gave too few."""
-    left = length
-    while left:
-        count = reader.readinto(buffer[: min(left, len(buffer))])
+    """Yield `length` bytes piece by piece, all in the same buffer. Raises OSError if the store gives too few."""
+    left_bytes = length
+    while left_bytes:
+        count = reader.readinto(buffer[: min(left_bytes, len(buffer))])
         if count == 0:
-            raise OSError(f"the object ended {left} bytes early")
-        left -= count
+            raise OSError(f"the object ended {left_bytes} bytes early")
+        left_bytes -= count
         yield buffer[:count]
 
 
 def _log_end(source: _Source, error: OSError | NebulaError) -> None:
-    # Players drop connections in the middle of a body all the time: that is no event.
+    # Players often drop a connection in the middle of a body, so that is not logged.
     if isinstance(error, Withdrawn):
         log.info("body withdrawn key=%s", source.key)
     elif isinstance(error, TimeoutError):

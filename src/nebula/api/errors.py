@@ -1,4 +1,4 @@
-"""Problems: the one table from Nebula's conditions to HTTP (RFC 9457 problem details with a stable `code`)."""
+"""Problems: one table maps Nebula's errors to HTTP (RFC 9457 problem details with a stable `code`)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ RETRY_AFTER_S = 5
 
 
 def install(app: falcon.App[Any, Any]) -> None:
-    """Make every error leave `app` as a problem."""
+    """Make `app` answer every error with a problem."""
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(errors.NebulaError, _nebula_error)
     app.add_error_handler(falcon.HTTPError, _http_error)
@@ -71,7 +71,7 @@ def _nebula_error(req: falcon.Request, resp: falcon.Response, error: errors.Nebu
 
 def _http_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, _params: Any) -> None:
     status = int(str(error.status).split(" ", 1)[0])
-    # From Falcon's name (HTTPMethodNotAllowed): http.HTTPStatus renames its members between Python's versions.
+    # Use the name of Falcon's class (HTTPMethodNotAllowed): http.HTTPStatus renames members between Python versions.
     code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__.removeprefix("HTTP")).lower()
     resp.set_headers(dict(error.headers or {}))
     write_problem(resp, status, code, error.description or error.title or code)
@@ -92,11 +92,11 @@ def _status(error: errors.NebulaError) -> int:
 
 
 def _shown_path(req: falcon.Request) -> str:
-    # A link's token is a credential: it never reaches a log.
+    # The token of a link is a credential, so it must not be logged.
     return "/s/..." if req.path.startswith("/s/") else req.path
 
 
 def _close_after_unread_body(req: falcon.Request, resp: falcon.Response) -> None:
-    # What was refused before its body was read must not be read as the next request.
+    # If a request was refused before its body was read, the body must not be read as the next request.
     if req.method in {"POST", "PUT", "PATCH"} and (req.content_length or req.env.get("wsgi.input_terminated")):
         resp.set_header("Connection", "close")

@@ -1,8 +1,8 @@
-"""Gates: how many transfers of a kind run at once, and who gives way when there is no place left.
+"""Gates: limit how many transfers of a kind run at once, and choose which one ends if a gate is full.
 
-A full gate refuses at once (503), so that nobody queues behind it, unless the newcomer has less than its share
-(domain/shares.py): then it gets the place of a transfer of whoever has the most, whose connection is cut. Players and
-uploads come back and go on where they were.
+A full gate refuses a newcomer at once (503), so that nobody queues behind it. But if the newcomer has less than its
+share (domain/shares.py), it takes a place from the holder that has the most places: the connection of one of that
+holder's transfers is cut. Players and uploads reconnect and continue where they were.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Transfer:
-    """What takes a place: who holds it, how to cut it off, and how many bytes it has moved so far."""
+    """A transfer that needs a place: its holder, how to cut it off, and how many bytes it has moved so far."""
 
     holder: Holder
     cut: Callable[[], None] = lambda: None
     progress: Callable[[], int] = lambda: 0
-    admitted: Callable[[], None] = lambda: None  # called once it has its place
+    admitted: Callable[[], None] = lambda: None  # called when it has got its place
 
 
 class Place:
@@ -39,17 +39,17 @@ class Place:
         self.holder = transfer.holder
         self.transfer = transfer
         self.since = now
-        self.age_s = 0.0  # as of the last time that the gate was full
+        self.age_s = 0.0  # both figures are updated when the gate is full
         self.moved_bytes = 0
 
     def look(self, now: float) -> None:
-        """Bring the figures up to date."""
+        """Update the age and the number of moved bytes."""
         self.age_s = now - self.since
         self.moved_bytes = self.transfer.progress()
 
 
 class Gate:
-    """A number of places. Safe to use from many threads."""
+    """A fixed number of places. Thread-safe."""
 
     def __init__(self, places: float, what: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._places = places
@@ -64,28 +64,28 @@ class Gate:
         return len(self._taken)
 
     def enter(self, transfer: Transfer) -> Place:
-        """Take a place. Raises Busy if none is free and nobody gives way."""
+        """Take a place. Raises Busy if none is free and no other transfer has to give way."""
         with self._lock:
-            yielded = self._yielded(transfer.holder) if len(self._taken) >= self._places else None
-            if yielded is not None:
-                # Before it can leave: its connection may serve the next request by then.
-                yielded.transfer.cut()
-                del self._taken[yielded]
+            evicted_place = self._yielded(transfer.holder) if len(self._taken) >= self._places else None
+            if evicted_place is not None:
+                # Cut it before it can leave: after that, its connection may already serve the next request.
+                evicted_place.transfer.cut()
+                del self._taken[evicted_place]
             place = Place(transfer, self._clock())
             self._taken[place] = None
-        if yielded is not None:
+        if evicted_place is not None:
             log.info("transfer gave way kind=%s", self._what.replace(" ", "_"))
         transfer.admitted()
         return place
 
     def leave(self, place: Place) -> None:
-        """Give a place back, if it is not somebody else's by now."""
+        """Give a place back; does nothing if the place was already given to another transfer."""
         with self._lock:
             self._taken.pop(place, None)
 
     @contextmanager
     def admit(self, transfer: Transfer) -> Iterator[None]:
-        """Hold a place for a block. Raises Busy as `enter` does."""
+        """Hold a place during a `with` block. Raises Busy under the same conditions as `enter`."""
         place = self.enter(transfer)
         try:
             yield
@@ -96,14 +96,14 @@ class Gate:
         now = self._clock()
         for place in self._taken:
             place.look(now)
-        yielded = place_to_yield(list(self._taken), newcomer)
-        if yielded is None:
+        evicted_place = place_to_yield(list(self._taken), newcomer)
+        if evicted_place is None:
             raise Busy(f"Too many {self._what} at once; try again in a few seconds.", retry_after_s=5)
-        return yielded
+        return evicted_place
 
 
 class Gates:
-    """The gateway's gates: together they leave threads free for the rest of the API. `bodies` refuses nobody."""
+    """The gateway's gates. Their limits leave threads free for the rest of the API. `bodies` refuses nobody."""
 
     def __init__(self) -> None:
         self.streams = Gate(limits.STREAMS, "streams")

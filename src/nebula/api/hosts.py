@@ -1,4 +1,4 @@
-"""The Host that each HTTP/1.1 request must name, once and as a host (RFC 9112 3.2)."""
+"""The Host header: each HTTP/1.1 request must have exactly one, and it must be valid (RFC 9112 3.2)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from gunicorn.http.errors import InvalidHeader
 
-# RFC 3986 3.2.2, without the comma (a list of hosts is no host), and an optional port.
+# RFC 3986 3.2.2 without the comma (a list of hosts is not a host), and an optional port.
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]{0,5})?")
 
 

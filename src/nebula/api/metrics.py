@@ -1,4 +1,4 @@
-"""The gateway's metrics as Prometheus text; prometheus-client writes the format."""
+"""The gateway's metrics as Prometheus text. The library prometheus-client writes the format."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Sample = tuple[dict[str, str], float]
 
 
 def exposition(status: Status, gates: Gates) -> str:
-    """Return every metric; without those of the database if it does not answer."""
+    """Return all metrics, without those from the database if it does not answer."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Metrics(status, gates))
     return generate_latest(registry).decode()
 
 
 class _Metrics(Collector):
-    """Reads the status anew for each scrape."""
+    """Reads the current status at each scrape."""
 
     def __init__(self, status: Status, gates: Gates) -> None:
         self._status = status
@@ -38,13 +38,13 @@ class _Metrics(Collector):
         """Yield each metric with its samples."""
         disk = self._status.disk()
         gates = self._gates
-        inside = {"streams": gates.streams.inside, "bodies": gates.bodies.inside, "uploads": gates.uploads.inside}
+        bodies = {"streams": gates.streams.inside, "bodies": gates.bodies.inside, "uploads": gates.uploads.inside}
         services = [({"service": name}, float(answers)) for name, answers in self._status.services().items()]
         yield _gauge("nebula_service_up", "Whether a dependency answers", services)
         yield _gauge(
             "nebula_gate_inside",
             "Bodies in transfer, by gate",
-            [({"gate": name}, float(count)) for name, count in inside.items()],
+            [({"gate": name}, float(count)) for name, count in bodies.items()],
         )
         yield _gauge("nebula_disk_free_bytes", "Free space where the node keeps its data", [({}, disk.free_bytes)])
         yield _gauge("nebula_disk_reserve_bytes", "Space that is kept for the database", [({}, disk.reserve_bytes)])

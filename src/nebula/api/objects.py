@@ -1,4 +1,4 @@
-"""The API's objects: what each of them is made of, for JSON answers and for /openapi.json."""
+"""The fields of the API's objects, for JSON answers and for /openapi.json."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from nebula.services.accounts import Tokens
 from nebula.services.machine.backups import BackupStanding
 from nebula.services.machine.status import Disk, Overview, PowerOfNode
 
-# The problem of a refused request is written by api/errors.py; `code` is stable, `detail` says what to change.
+# api/errors.py writes the problem of a refused request; `code` is stable, `detail` says what to change.
 PROBLEM: Schema = {
     "type": "object",
     "description": "RFC 9457 problem details; `code` is stable, `detail` says what to change.",
@@ -66,7 +66,7 @@ SESSION = Shape[Session](
     created_at=TIME,
     last_used_at=TIME,
     expires_at=TIME,
-    current=given(BOOLEAN),  # the session that asks
+    current=given(BOOLEAN),  # the session that sent the request
 )
 
 RENDITION = Shape[Rendition](
@@ -99,7 +99,7 @@ JOB = Shape[Job](
     "Job",
     id=ID,
     file_id=maybe(ID),
-    account=at(TEXT, "account_name"),  # whose file it works on
+    account=at(TEXT, "account_name"),  # the owner of the file that it works on
     kind=enum(kinds.job_kinds()),
     queue=enum(states.Queue),
     state=enum(states.JobState),
@@ -176,7 +176,7 @@ NODE = Shape[Node](
 
 
 def _decision(prefix: str = "") -> dict[str, Type | Field]:
-    """Return the fields of a throttle decision and its reading, which lie below `prefix` of the record."""
+    """Return the fields of a throttle decision and its power reading; `prefix` is their path in the record."""
     return {
         "throttle": at(enum(Throttle), f"{prefix}decision.throttle"),
         "reasons": at(array(TEXT), f"{prefix}decision.reasons"),

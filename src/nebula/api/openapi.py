@@ -1,4 +1,4 @@
-"""The API's description, served at /openapi.json. A test holds it against the routes, another exercises it."""
+"""The API's description, served at /openapi.json. One test compares it with the routes; another calls the API."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ANY_OBJECT = Type({"type": "object"})
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one path: what it does, takes and answers."""
+    """One method of one path: its summary, its parameters and its answers."""
 
     method: str
     path: str
@@ -56,7 +56,7 @@ def _one_of(*values: str) -> Type:
 
 
 def listing(shape: Shape[Any]) -> Type:
-    """Return a page of a listing of `shape`."""
+    """Return the type of a page of a listing of `shape`."""
     return Type(closed(items=array(shape.reference), next_cursor=maybe(TEXT)))
 
 
@@ -249,9 +249,9 @@ class Description:
 
 
 def _operation_json(operation: Operation) -> dict[str, Any]:
-    words = re.sub(r"[^a-z]+", "_", operation.path.removeprefix(V1).lower()).strip("_")
-    shown: dict[str, Any] = {
-        "operationId": f"{operation.method}_{words}",
+    path_words = re.sub(r"[^a-z]+", "_", operation.path.removeprefix(V1).lower()).strip("_")
+    document: dict[str, Any] = {
+        "operationId": f"{operation.method}_{path_words}",
         "summary": operation.summary,
         "parameters": [
             *[_parameter("path", name, _path_type(name)) for name in re.findall(r"{(\w+)}", operation.path)],
@@ -264,10 +264,10 @@ def _operation_json(operation: Operation) -> dict[str, Any]:
         },
     }
     if operation.body is not None:
-        shown["requestBody"] = {"required": True, "content": {operation.body_type: {"schema": operation.body}}}
+        document["requestBody"] = {"required": True, "content": {operation.body_type: {"schema": operation.body}}}
     if operation.public:
-        shown["security"] = []
-    return shown
+        document["security"] = []
+    return document
 
 
 def _parameter(place: str, name: str, kind: Type) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reading requests: JSON objects with known fields, ids and numbers. The bodies themselves are read in bodies.py."""
+"""Read requests: JSON objects with known fields, ids and numbers. bodies.py reads the bytes of the bodies."""
 
 from __future__ import annotations
 
@@ -17,67 +17,67 @@ MAX_JSON_BYTES = 64 * 1024
 
 
 def principal(req: falcon.Request) -> Principal:
-    """Return who is asking; the authentication middleware has put it there."""
-    found: Principal | None = getattr(req.context, "principal", None)
-    if found is None:
+    """Return who sent the request, as set by the authentication middleware. Raises SignInRequired if nobody is set."""
+    sender: Principal | None = getattr(req.context, "principal", None)
+    if sender is None:
         raise SignInRequired("Sign in first: nebula login.")
-    return found
+    return sender
 
 
 class StorableIds:
-    """Middleware: an id that no store can hold (NUL) is one that nothing has."""
+    """Middleware: answers NotFound for an id that no store can hold (one with a NUL character)."""
 
     def process_resource(
         self, _req: falcon.Request, _resp: falcon.Response, _resource: object, params: dict[str, Any]
     ) -> None:
-        """Refuse before a store is asked."""
+        """Refuse such an id before any store is queried."""
         if any("\x00" in value for name, value in params.items() if name.endswith("_id")):
             raise NotFound("There is nothing with that id.")
 
 
 class JsonBodies:
-    """Reads small JSON objects: known fields of known types, nothing else."""
+    """Reads small JSON objects with known fields of known types, and refuses everything else."""
 
     def __init__(self, gates: Gates) -> None:
         self._gates = gates
 
     def read(self, req: falcon.Request, **fields: type) -> dict[str, Any]:
-        """Return the body's object with exactly `fields` (name=type), each checked.
+        """Return the JSON object in the body, which must have exactly `fields` (name=type); each value is checked.
 
-        Raises InvalidInput or TooLarge with a code that says what to change, StalledBody, IncompleteBody.
+        Raises InvalidInput or TooLarge, with a code that says what to change, and StalledBody or IncompleteBody.
         """
-        found = self.read_some(req, **fields)
-        missing = sorted(set(fields) - set(found))
+        values = self.read_some(req, **fields)
+        missing = sorted(set(fields) - set(values))
         if missing:
             raise InvalidInput(f"The field {missing[0]!r} is missing.", code="missing_field", field=missing[0])
-        return found
+        return values
 
     def read_some(self, req: falcon.Request, **fields: type) -> dict[str, Any]:
-        """Return those of `fields` that the body's object has, each checked; an unknown field is refused."""
-        found = _parsed(self._gates.bodies.read(RequestBody(req), MAX_JSON_BYTES))
-        if not isinstance(found, dict):
+        """Return the JSON object in the body, which may have any of `fields`, all checked. Raises as `read` does."""
+        values = _parsed(self._gates.bodies.read(RequestBody(req), MAX_JSON_BYTES))
+        if not isinstance(values, dict):
             raise InvalidInput("The body must be a JSON object.", code="invalid_json")
-        for name, value in found.items():
+        for name, value in values.items():
             if name not in fields:
                 raise InvalidInput(f"The field {name!r} is not known here.", code="unknown_field", field=name)
-            # bool is an int to isinstance: only the exact type is meant.
+            # Not isinstance, which accepts a bool as an int.
             if type(value) is not fields[name]:
                 expected = fields[name].__name__
                 raise InvalidInput(f"The field {name!r} must be of type {expected}.", code="invalid_field", field=name)
             if isinstance(value, str):
                 _check_text(name, value)
-        return found
+        return values
 
 
 def path_id(text: str) -> str:
-    """Return an id from a path, or raise NotFound: what is no UUID names nothing, and reaches no database."""
+    """Return an id from a path. Raises NotFound if it is not a UUID, so that it never reaches the database."""
     if not re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
         raise NotFound("There is no such thing.")
     return text
 
 
 def query_int(req: falcon.Request, name: str, default: int, *, least: int, most: int) -> int:
-    """Return a whole number from the query, or raise InvalidInput that names its bounds."""
+    """Return a whole number from the query. Raises InvalidInput with the allowed bounds."""
     text = req.get_param(name)
     if text is None:
         return default
@@ -102,10 +102,10 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
         raise ValueError("a field stands twice")
-    return found
+    return fields
 
 
 def _check_text(name: str, value: str) -> None:

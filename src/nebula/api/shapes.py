@@ -1,4 +1,4 @@
-"""How the API's objects are described: one table of fields gives an object's JSON and its JSON Schema alike."""
+"""Describe the API's objects: one table of fields gives both the JSON and the JSON Schema of an object."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def mapping(kind: Type) -> Type:
 
 
 def enum(members: Iterable[str]) -> Type:
-    """Return one of several words: an enum's members, for example."""
+    """Return a string type that allows only these words, for example the members of an enum."""
     return Type({"type": "string", "enum": [str(member) for member in members]})
 
 
 def at(kind: Type, path: str) -> Field:
-    """Return a field whose value lies at a dotted path of attributes of the record."""
+    """Return a field whose value is at `path`, a dotted path of attributes of the record."""
     return Field(kind, attrgetter(path))
 
 
@@ -100,12 +100,12 @@ class Shape(Generic[T]):
         self.reference = Type({"$ref": f"#/components/schemas/{name}"}, self.json)
 
     def json(self, record: T, /, **values: Any) -> dict[str, Any]:
-        """Return the object of one record; `values` are those of its given fields."""
+        """Return the JSON object for one record; `values` are the values of its `given` fields."""
         from_record = {key: write(value(record)) for key, value, write in self._from_record}
         if not values:
             return from_record
-        written = {key: self.fields[key].type.write(value) for key, value in values.items()}
-        return {key: written[key] if key in written else from_record[key] for key in self.fields}
+        given_values = {key: self.fields[key].type.write(value) for key, value in values.items()}
+        return {key: given_values[key] if key in given_values else from_record[key] for key in self.fields}
 
     def schema(self) -> Schema:
         """Return the object's JSON Schema."""
@@ -128,5 +128,5 @@ def some(**properties: Type) -> Schema:
 
 
 def components(shapes: Iterable[Shape[Any]]) -> dict[str, Schema]:
-    """Return the schemas of shapes by name."""
+    """Return the schema of each shape, by the name of the shape."""
     return {shape.name: shape.schema() for shape in shapes}

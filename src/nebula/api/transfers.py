@@ -1,4 +1,4 @@
-"""Who takes a place in a gate, as a request tells it."""
+"""Build the transfer that a request wants to place in a gate: its holder, its progress, and how to cut it."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from nebula.api.viewers import Viewer
 
 
 def client_of(req: falcon.Request) -> ClientSocket | None:
-    """Return the client's socket; None outside of gunicorn."""
+    """Return the client's socket, or None if the request does not come through gunicorn."""
     client: ClientSocket | None = req.env.get("gunicorn.socket")
     return client
 
 
 def download(req: falcon.Request, groups: tuple[str, str], viewer: Viewer) -> Transfer:
-    """Return the transfer of an answer's body to an account and one of its links, or to the account itself.
+    """Return the transfer that sends a response body. `groups` are an account and one of its links, or OWN.
 
-    It does not refer to the body, which gives its place back as soon as nobody refers to it any more.
+    The transfer must not refer to the body: the body gives its place back when it is garbage-collected.
     """
     client = client_of(req)
     return _transfer(client, (*groups, _address(req, client)), partial(_read_bytes, client, viewer))
 
 
 def upload(req: falcon.Request, account_id: str) -> Transfer:
-    """Return the transfer of a body that an account stores."""
+    """Return the transfer that receives a request body for an account."""
     client = client_of(req)
     holder = (account_id, _address(req, client))
     return _transfer(client, holder, lambda: 0 if client is None else client.received_bytes)
@@ -51,7 +51,7 @@ def _address(req: falcon.Request, client: ClientSocket | None) -> str:
 
 
 def _cut(client: ClientSocket | None) -> None:
-    """End both directions: whatever waits for the client wakes up and fails."""
+    """Shut the connection down in both directions, so that threads that wait for the client wake up and fail."""
     with suppress(OSError):
         if client is not None:
             client.shutdown(socket.SHUT_RDWR)

@@ -1,8 +1,9 @@
-"""Turns: whose request gets a thread next.
+"""Turns: decide which client's request gets a thread next.
 
-A turn lasts from a complete request to its answer, or until the request takes a place in a gate, which has rules of its
-own. An address may have as many turns at once as would be left free: alone it gets half of them, two addresses get a
-third each, and one that has none always finds one. What cannot begin waits in the order of its address.
+A turn lasts from a complete request to its answer, or until the request takes a place in a gate, which has its own
+rules. An address gets another turn only while it has fewer turns than are free: one address alone gets half of them,
+two addresses get a third each, and an address without a turn always gets one. The requests of an address that cannot
+begin wait in the order in which they came.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ T = TypeVar("T")
 
 
 class Turns(Generic[T]):
-    """A number of turns. Safe to use from many threads."""
+    """A fixed number of turns. Thread-safe."""
 
     def __init__(self, turns: int, begin: Callable[[T], None]) -> None:
         self._turns = turns
@@ -27,7 +28,7 @@ class Turns(Generic[T]):
         self._waiting: dict[str, dict[T, None]] = {}
 
     def request(self, member: T, address: str) -> bool:
-        """Begin now, or as soon as it is this address's turn; return whether it began."""
+        """Begin now, or later when the address may have another turn; returns True if it began now."""
         with self._lock:
             may_begin = self._may_begin(address)
             if may_begin:
@@ -39,8 +40,8 @@ class Turns(Generic[T]):
         return may_begin
 
     def release(self, member: T) -> None:
-        """End a turn, if it has not ended before, and begin what waited for it."""
-        begun: list[T] = []
+        """End a turn, and begin the members that can now have one. Does nothing if the turn has already ended."""
+        ready_members: list[T] = []
         with self._lock:
             address = self._taken.pop(member, None)
             if address is None:
@@ -48,18 +49,18 @@ class Turns(Generic[T]):
             self._by_address[address] -= 1
             if not self._by_address[address]:
                 del self._by_address[address]
-            while (waiting := self._next()) is not None:
-                begun.append(waiting)
-        for waiting in begun:
-            self._begin(waiting)
+            while (ready_member := self._next()) is not None:
+                ready_members.append(ready_member)
+        for ready_member in ready_members:
+            self._begin(ready_member)
 
     def withdraw(self, member: T, address: str) -> bool:
-        """Give up waiting; return whether it waited."""
+        """Stop waiting for a turn; returns True if the member was waiting."""
         with self._lock:
             return self._stop_waiting(member, address)
 
     def _next(self) -> T | None:
-        """Take a turn for the first of the waiting addresses that has the fewest."""
+        """Give a turn to the waiting address that has the fewest turns, and return its oldest waiting member."""
         if not self._waiting:
             return None
         address = min(self._waiting, key=self._by_address.__getitem__)

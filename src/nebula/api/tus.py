@@ -1,4 +1,4 @@
-"""tus 1.0.0 on the wire: its headers read strictly, and written."""
+"""The headers of tus 1.0.0: read strictly, and written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_DIGITS = 18
 
 
 def begin(req: falcon.Request, resp: falcon.Response) -> None:
-    """Mark the answer, and refuse a client of another version."""
+    """Write the headers of every tus answer. Raises PreconditionFailed if the client has another tus version."""
     resp.set_header("Tus-Resumable", VERSION)
     resp.set_header("Cache-Control", "no-store")
     if req.get_header("Tus-Resumable") != VERSION:
@@ -33,7 +33,7 @@ def begin(req: falcon.Request, resp: falcon.Response) -> None:
 
 
 def write_abilities(resp: falcon.Response) -> None:
-    """Answer OPTIONS."""
+    """Answer OPTIONS with the version, the extensions and the limits."""
     resp.status = falcon.HTTP_204
     resp.set_headers(
         {
@@ -57,7 +57,7 @@ def media_type(req: falcon.Request) -> str:
 
 
 def length(req: falcon.Request) -> int:
-    """Return Upload-Length."""
+    """Return Upload-Length. Raises InvalidInput for an upload of deferred length or a concatenation."""
     if req.get_header("Upload-Defer-Length") is not None:
         raise InvalidInput("Upload-Defer-Length is not supported: send Upload-Length.", code="length_required")
     if req.get_header("Upload-Concat") is not None:
@@ -71,21 +71,21 @@ def offset(req: falcon.Request) -> int:
 
 
 def metadata(header: str | None) -> dict[str, str]:
-    """Return the known keys of an Upload-Metadata. Keys that are not known are skipped, their values too."""
+    """Return the known keys of an Upload-Metadata header with their values; skips unknown keys."""
     pairs: dict[str, str] = {}
-    seen: set[str] = set()
+    seen_keys: set[str] = set()
     for pair in (header or "").split(",") if (header or "").strip() else []:
         key, _, text = pair.strip().partition(" ")
-        if not KEY.fullmatch(key) or key in seen:
+        if not KEY.fullmatch(key) or key in seen_keys:
             raise _invalid("takes 'key base64' pairs joined by commas, each key once")
-        seen.add(key)
+        seen_keys.add(key)
         if key in KNOWN:
             pairs[key] = _text(key, text.strip())
     return pairs
 
 
 def write_standing(resp: falcon.Response, upload: Upload) -> None:
-    """Say how far an upload is."""
+    """Write the headers that say how far an upload is."""
     resp.set_header("Upload-Offset", str(upload.offset_bytes))
     resp.set_header("Upload-Expires", format_datetime(upload.expires_at, usegmt=True))
     if upload.file_id is not None:
@@ -97,7 +97,7 @@ def write_standing(resp: falcon.Response, upload: Upload) -> None:
 
 
 def metadata_header(upload: Upload) -> str:
-    """Return the Upload-Metadata that says what is stored of an upload's."""
+    """Return the Upload-Metadata header with the stored metadata of an upload."""
     pairs = {"filename": upload.name, "filetype": upload.media_type, "visibility": str(upload.visibility)}
     if upload.announced_sha256 is not None:
         pairs["sha256"] = upload.announced_sha256

@@ -1,4 +1,4 @@
-"""Who is watching: the films whose bytes moved in the last seconds."""
+"""Viewers: counts the films whose bytes were sent in the last seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ RECENT_S = 10.0
 
 
 class Viewer:
-    """One running body; its sender notes each time bytes moved."""
+    """One response body that is being sent. Its sender reports the bytes that it sends."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -18,13 +18,13 @@ class Viewer:
         self.moved_bytes = 0
 
     def moved(self, count: int = 0) -> None:
-        """Note that bytes went out just now."""
+        """Record that `count` bytes were sent just now."""
         self.moved_at = self._clock()
         self.moved_bytes += count
 
 
 class Viewers:
-    """The running bodies of films. Safe to use from many threads."""
+    """The response bodies of films that are being sent. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -32,7 +32,7 @@ class Viewers:
         self._watching: set[Viewer] = set()
 
     def enter(self, media_type: str) -> Viewer:
-        """Begin a body; only films make a viewer that counts."""
+        """Return the viewer for a new response body. Only films (`video/`) are counted."""
         viewer = Viewer(self._clock)
         if media_type.startswith("video/"):
             with self._lock:
@@ -40,12 +40,12 @@ class Viewers:
         return viewer
 
     def leave(self, viewer: Viewer) -> None:
-        """End a body. May be called twice."""
+        """Stop counting a viewer. May be called twice."""
         with self._lock:
             self._watching.discard(viewer)
 
     def count(self) -> int:
-        """Return how many films are being watched: a player that drops one request for the next is one viewer."""
-        since = self._clock() - RECENT_S
+        """Return how many films are being watched. A player that drops one request for the next counts once."""
+        recent_since = self._clock() - RECENT_S
         with self._lock:
-            return sum(viewer.moved_at >= since for viewer in self._watching)
+            return sum(viewer.moved_at >= recent_since for viewer in self._watching)

@@ -1,9 +1,9 @@
-"""Sending straight to a client's socket: a body that makes too little progress, or may flow no longer, ends.
+"""Send a response body straight to the client's socket; stop if the client is too slow or its access is revoked.
 
-Writes never block: the socket is polled, so that a stalled reader is noticed after `stall_s` and a revocation within
-little more than `check_s`, whatever the reader does. A reader that takes less than LEAST_BYTES_PER_S counts as stalled,
-too. A player that pauses for longer is cut off and comes back by range. Nor does the question block whether a body may
-go on: it is asked beside it, and a film goes on while the database is silent.
+Writes never block: the socket is polled. So a stalled reader is noticed after `stall_s`, and a revocation soon after
+`check_s`, whatever the reader does. A reader that takes less than LEAST_BYTES_PER_S counts as stalled too. A player
+that pauses for longer is cut off, and continues later with a range request. The check whether a body may continue runs
+in another thread, so it does not block either: a film goes on while the database does not answer.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from nebula.api.client_socket import Pace, queued_bytes
 from nebula.domain.limits import CHECK_S, STALL_S
 
 ANSWER_S = 0.5
-# One sendfile call holds no lock and moves what fits the socket's buffer; this only bounds its number.
+# A sendfile call holds no lock and sends only what fits into the socket's buffer; this only limits its argument.
 FILE_STEP_BYTES = 1 << 24
 
 
 class Withdrawn(OSError):
-    """The right to these bytes ended while they were on their way."""
+    """The access was revoked while the body was being sent."""
 
 
 class Wire:
-    """A client's socket while one body runs."""
+    """A client's socket while one response body is sent to it."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Wire:
         self._stall_s = stall_s
         self._pace = Pace(stall_s)
         self._sent_bytes = 0
-        self._read_bytes = 0  # by the client, when it was last waited for
+        self._read_bytes = 0  # by the client, as of the last wait for it
         self._check_s = check_s
         self._next_check = time.monotonic() + check_s
         self._timeout = client.gettimeout()
@@ -57,35 +57,35 @@ class Wire:
         self._poll.register(client, select.POLLOUT)
 
     def send(self, view: memoryview) -> None:
-        """Send every byte of `view`. Raises OSError: the client is gone, stalled (TimeoutError), or Withdrawn."""
+        """Send all of `view`. Raises OSError if the client is gone, TimeoutError if it stalls, Withdrawn if revoked."""
         while view:
-            # The socket's own `send`: ClientSocket's keeps what does not fit.
+            # Call the base class's `send`: that of ClientSocket stores the bytes that the kernel does not take.
             sent = self._progress(lambda: socket.socket.send(self._client, view))  # noqa: B023 - called at once
             view = view[sent:]
 
     def send_file(self, descriptor: int, offset: int, length: int) -> None:
-        """Send bytes of a file without reading them here. Raises OSError as `send` does."""
-        out = self._client.fileno()
+        """Send bytes of a file with sendfile. Raises the same errors as `send`."""
+        client_descriptor = self._client.fileno()
         stop = offset + length
         while offset < stop:
-            step = min(stop - offset, FILE_STEP_BYTES)
-            sent = self._progress(lambda: os.sendfile(out, descriptor, offset, step))  # noqa: B023
+            step_bytes = min(stop - offset, FILE_STEP_BYTES)
+            sent = self._progress(lambda: os.sendfile(client_descriptor, descriptor, offset, step_bytes))  # noqa: B023
             if sent == 0:
                 raise OSError("the object's file ends before the object does")
             offset += sent
 
     def release(self) -> None:
-        """Give the socket back as it was, for the connection's next request."""
+        """Restore the socket's timeout for the next request of the connection."""
         self._client.settimeout(self._timeout)
 
     def abort(self) -> None:
-        """Reset the connection: what was not read yet is dropped, and the client sees an incomplete body."""
+        """Reset the connection: unsent bytes are dropped, and the client sees that the body is incomplete."""
         with suppress(OSError):
             self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._client.close()
 
     def _progress(self, write: Callable[[], int]) -> int:
-        """Return how many bytes one write took, as soon as it takes any."""
+        """Repeat a write until it takes some bytes; return how many."""
         stalled_at: float | None = None
         while True:
             now = time.monotonic()
@@ -101,7 +101,7 @@ class Wire:
                 return sent
 
     def _wait(self, stalled_at: float) -> float:
-        """Wait until the kernel takes more; return when the client counts as stalled if it reads nothing until then."""
+        """Wait until the kernel takes more; return when the client counts as stalled if it reads nothing more."""
         began = time.monotonic()
         until = min(stalled_at, self._next_check)
         self._poll.poll(max(0.0, until - began) * 1000 + 1)
@@ -118,10 +118,10 @@ class Wire:
         return stalled_at
 
     def _check(self) -> None:
-        """Ask whether the body may go on, and look for the answer half a second later and on."""
-        asked, self._asked = self._asked or self._ask(), None
-        if not asked.done():
-            self._asked = asked
-        elif not asked.result():
+        """Ask in another thread whether the body may go on; look for the answer every ANSWER_S. Raises Withdrawn."""
+        answer, self._asked = self._asked or self._ask(), None
+        if not answer.done():
+            self._asked = answer
+        elif not answer.result():
             raise Withdrawn("revoked while it ran")
         self._next_check = time.monotonic() + (ANSWER_S if self._asked else self._check_s)

@@ -1,1 +1,1 @@
-"""Resources by subject; each responder parses, calls one service, and shapes the answer."""
+"""Resources by subject. Each responder parses the request, calls one service, and builds the answer."""

@@ -1,4 +1,4 @@
-"""Signing in and out, passwords, sessions. Answers that hold tokens are stored by nobody (`no-store`)."""
+"""Sign in and out, passwords, sessions. Answers that contain tokens must not be cached (`no-store`)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Login:
         self._bodies = bodies
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        given = self._bodies.read(req, username=str, password=str)
-        _write_tokens(resp, self._accounts.login(given["username"], given["password"], **_device(req)))
+        credentials = self._bodies.read(req, username=str, password=str)
+        _write_tokens(resp, self._accounts.login(credentials["username"], credentials["password"], **_device(req)))
 
 
 class Refresh:
@@ -35,12 +35,12 @@ class Refresh:
         self._bodies = bodies
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        given = self._bodies.read(req, refresh_token=str)
-        _write_tokens(resp, self._accounts.refresh(given["refresh_token"], **_device(req)))
+        values = self._bodies.read(req, refresh_token=str)
+        _write_tokens(resp, self._accounts.refresh(values["refresh_token"], **_device(req)))
 
 
 class Logout:
-    """`POST /auth/logout`: the session that asks ends."""
+    """`POST /auth/logout`: ends the session that sent the request."""
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
@@ -51,15 +51,15 @@ class Logout:
 
 
 class Password:
-    """`POST /auth/password`: every other session of the account ends."""
+    """`POST /auth/password`: changes the password and ends every other session of the account."""
 
     def __init__(self, accounts: Accounts, bodies: JsonBodies) -> None:
         self._accounts = accounts
         self._bodies = bodies
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        given = self._bodies.read(req, old_password=str, new_password=str)
-        self._accounts.change_password(principal(req), given["old_password"], given["new_password"])
+        passwords = self._bodies.read(req, old_password=str, new_password=str)
+        self._accounts.change_password(principal(req), passwords["old_password"], passwords["new_password"])
         resp.status = falcon.HTTP_204
 
 
@@ -67,22 +67,22 @@ class WhoAmI:
     """`GET /auth/whoami`."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        asking = principal(req)
+        requester = principal(req)
         resp.set_header("Cache-Control", "no-store")
-        resp.media = WHOAMI.json(asking)
+        resp.media = WHOAMI.json(requester)
 
 
 class Sessions:
-    """`GET /auth/sessions` and `DELETE /auth/sessions/{id}`: the account's own, nobody else's."""
+    """`GET /auth/sessions` and `DELETE /auth/sessions/{id}`: only the sessions of the account itself."""
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        asking = principal(req)
+        requester = principal(req)
         items = [
-            SESSION.json(session, current=session.id == asking.session_id)
-            for session in self._accounts.sessions(asking)
+            SESSION.json(session, current=session.id == requester.session_id)
+            for session in self._accounts.sessions(requester)
         ]
         write_listing(req, resp, items, None)
 

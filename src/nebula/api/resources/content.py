@@ -1,4 +1,4 @@
-"""Bytes: originals, renditions, subtitles, and the redirect to what plays best."""
+"""The bytes of originals, renditions and subtitles, and a redirect to the best of them for a player."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class SubtitlesContent:
 
 
 class Stream:
-    """`GET|HEAD /files/{id}/stream?for=web|any`: 307 to the best representation, which may change as films are made."""
+    """`GET|HEAD /files/{id}/stream?for=web|any`: 307 to the best representation. It changes as renditions are made."""
 
     def __init__(self, playback: Playback, prefix: str) -> None:
         self._playback = playback

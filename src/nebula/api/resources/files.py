@@ -57,7 +57,7 @@ class File:
 
 
 def member(kind: type[E], name: str, text: str) -> E:
-    """Return the member of an enum that a client named, or raise InvalidInput that lists them."""
+    """Return the enum member with the value `text`. Raises InvalidInput that lists the known values."""
     try:
         return kind(text)
     except ValueError:
@@ -66,7 +66,7 @@ def member(kind: type[E], name: str, text: str) -> E:
 
 
 def text_param(req: falcon.Request, name: str) -> str | None:
-    """Return a query parameter that is text which a store can hold."""
+    """Return a text parameter of the query. Raises InvalidInput if it is too long or has a NUL character."""
     text = req.get_param(name)
     if text is not None and ("\x00" in text or len(text) > MAX_QUERY_CHARACTERS):
         raise InvalidInput(f"{name} is not usable.", code="invalid_query", field=name)
@@ -74,13 +74,13 @@ def text_param(req: falcon.Request, name: str) -> str | None:
 
 
 def position_param(req: falcon.Request) -> Position | None:
-    """Return the cursor's position; None on the first page."""
+    """Return the position that `cursor` names; None for the first page."""
     cursor = text_param(req, "cursor")
     return None if cursor is None else Position.from_cursor(cursor)
 
 
 def flag_param(req: falcon.Request, name: str) -> bool:
-    """Return a true or false of the query; false where it is not there."""
+    """Return a boolean parameter of the query; False if it is absent. Raises InvalidInput for other words."""
     text = req.get_param(name)
     if text not in {None, "true", "false"}:
         raise InvalidInput(f"{name} must be true or false.", code="invalid_query", field=name)

@@ -1,4 +1,4 @@
-"""Liveness, readiness and metrics: for machines, without a person's sign-in."""
+"""Liveness, readiness and metrics, for monitoring programs that do not sign in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nebula.services.machine.status import Status
 
 
 class Ping:
-    """`GET /ping` and `/healthz`: answers as long as a thread is free, whatever the stores do."""
+    """`GET /ping` and `/healthz`: answers if a thread is free, even if the stores are down."""
 
     public = True
 
@@ -25,7 +25,7 @@ class Ping:
 
 
 class Readiness:
-    """`GET /readyz`: names each dependency; 503 while one that is needed does not answer."""
+    """`GET /readyz`: the state of each dependency; 503 if a required one does not answer."""
 
     public = True
 
@@ -41,7 +41,7 @@ class Readiness:
 
 
 class Metrics:
-    """`GET /metrics`: Prometheus text for the bearer of METRICS_TOKEN; 404 where none is set."""
+    """`GET /metrics`: Prometheus text for the bearer of METRICS_TOKEN; 404 if it is not set."""
 
     public = True
 
@@ -53,8 +53,8 @@ class Metrics:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         if not self._token:
             raise NotFound("There are no metrics here: METRICS_TOKEN is not set.")
-        given = (req.get_header("Authorization") or "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), self._token.encode()):
+        bearer_token = (req.get_header("Authorization") or "").removeprefix("Bearer ")
+        if not hmac.compare_digest(bearer_token.encode(), self._token.encode()):
             raise SignInRequired("Metrics are for the bearer of METRICS_TOKEN.")
         resp.content_type = "text/plain; version=0.0.4; charset=utf-8"
         resp.text = exposition(self._status, self._gates)

@@ -1,4 +1,4 @@
-"""Jobs: list, look, retry, cancel, pause, resume, remove."""
+"""Jobs: list, show, retry, cancel, pause, resume, remove."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links: made, listed and ended by their account; opened by whoever holds one."""
+"""Links: an account creates, lists and revokes its own; anyone who has a link can open it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class FileLinks:
         self._bodies = bodies
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, file_id: str) -> None:
-        asking = principal(req)
-        wanted = self._bodies.read_some(req, expires_s=int, quality=str, subtitles_id=str) if _has_body(req) else {}
+        requester = principal(req)
+        options = self._bodies.read_some(req, expires_s=int, quality=str, subtitles_id=str) if _has_body(req) else {}
         resp.status = falcon.HTTP_201
         resp.set_header("Cache-Control", "no-store")
-        resp.media = link_json(self._links.create(asking, file_id, **wanted), req.prefix)
+        resp.media = link_json(self._links.create(requester, file_id, **options), req.prefix)
 
 
 class AllLinks:
@@ -49,7 +49,7 @@ class AllLinks:
 
 
 class OpenLink:
-    """`GET|HEAD /s/{token}[/{name}]`: the token is the credential; the name is for people and players."""
+    """`GET|HEAD /s/{token}[/{name}]`: the token is the credential; the name is only for people and players."""
 
     public = True
 
@@ -64,13 +64,13 @@ class OpenLink:
 
 
 def link_json(link: Link, base: str) -> dict[str, Any]:
-    """Return a link; `url` is there only in the answer that makes it, for the token is stored nowhere."""
+    """Return a link as JSON. `url` is null except in the answer that creates the link: the token is not stored."""
     url = None if link.token is None else f"{base}/s/{link.token}/{quote(_shown_name(link), safe='')}"
     return LINK.json(link, url=url)
 
 
 def _shown_name(link: Link) -> str:
-    # Players take the ending for the format.
+    # Players guess the format from the extension.
     if link.subtitles_id is not None:
         return last_segment(subtitles_name(link.name, link.subtitles_language))
     return last_segment(link.name if link.rendition_id is None else with_suffix(link.name, MP4))

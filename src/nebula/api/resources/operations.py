@@ -1,4 +1,4 @@
-"""`GET /operations` and `POST /operations`: what the machine itself was asked to do. For the owner."""
+"""`GET /operations` and `POST /operations`: backups, rollbacks and deploys. Only for the owner."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nebula.services.machine.operations import Operations as OperationsService
 
 
 class Operations:
-    """Asking is all that happens here: the id of a row goes into the spool."""
+    """Lists and requests operations. A request only puts the id of a row into the spool; it runs nothing here."""
 
     owner_only = True
 

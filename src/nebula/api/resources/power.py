@@ -1,4 +1,4 @@
-"""`GET /power`: what each node's power is, and what its encoder may do and why."""
+"""`GET /power`: the power readings of each node, what its encoder may do, and why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nebula.services.machine.status import Status
 
 
 class Power:
-    """Everyone may know why a film waits; the history is the owner's."""
+    """Every account may see why a film waits; only the owner sees the history."""
 
     def __init__(self, status: Status) -> None:
         self._status = status

@@ -1,4 +1,4 @@
-"""How the machine is, for people: `GET /status` and, for the owner, `GET /nodes`."""
+"""The state of the machine, for people: `GET /status` and, only for the owner, `GET /nodes`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nebula.services.machine.status import Status as StatusService
 
 
 class Status:
-    """`GET /status`: services, disk, queue, streams; to the owner, the backup."""
+    """`GET /status`: services, disk, queue, streams and, only for the owner, the backup."""
 
     def __init__(self, status: StatusService, gates: Gates) -> None:
         self._status = status

@@ -1,4 +1,4 @@
-"""Uploads: the tus 1.0.0 protocol, and whole bodies by name."""
+"""Uploads: by the tus 1.0.0 protocol, or as one whole body with a file name."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class UploadCollection:
 
 
 class Upload:
-    """`HEAD`, `PATCH` and `DELETE /uploads/{id}`; `POST` names one of them in X-HTTP-Method-Override."""
+    """`HEAD`, `PATCH` and `DELETE /uploads/{id}`; `POST` does what X-HTTP-Method-Override names."""
 
     def __init__(self, uploads: Uploads, gates: Gates, is_alive: IsAlive) -> None:
         self._uploads = uploads
@@ -95,7 +95,7 @@ class Upload:
 
 
 class FileByName:
-    """`PUT /files/by-name/{name}`: one body becomes one file, or nothing."""
+    """`PUT /files/by-name/{name}`: stores the whole body as one file; stores nothing if it fails."""
 
     def __init__(self, uploads: Uploads, library: Library, gates: Gates, is_alive: IsAlive) -> None:
         self._uploads = uploads
@@ -159,7 +159,7 @@ def _only_new(header: str | None) -> bool:
 
 
 def _raw_name(req: falcon.Request, routed: str) -> str:
-    """Return the name as it stands in the request, decoded once and strictly: WSGI's hides what is not UTF-8."""
+    """Return the name from the raw request target, decoded once and strictly: WSGI's path hides invalid UTF-8."""
     target = str(req.env.get("RAW_URI") or "").encode("latin-1", "replace")
     path = target.partition(b"?")[0]
     if not path.startswith(b"/"):  # absolute form (RFC 9112 3.2.2)
@@ -168,6 +168,6 @@ def _raw_name(req: falcon.Request, routed: str) -> str:
         name = unquote_to_bytes(b"/".join(path.split(b"/")[PREFIX_SEGMENTS:])).decode("utf-8")
     except UnicodeDecodeError:
         raise InvalidInput("The name in the path is not UTF-8.", code="invalid_name") from None
-    if name != routed:  # an encoded slash in the route's own part
+    if name != routed:  # an encoded slash before the name, in the fixed part of the path
         raise NotFound("There is no such path.")
     return name
