@@ -1,1 +1,1 @@
-"""The workers: Celery's settings, and task bodies that call a service."""
+"""The workers: Celery's settings, and Celery tasks that call a service."""

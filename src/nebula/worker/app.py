@@ -35,17 +35,17 @@ from nebula.worker.work import PLACES, Worker
 
 
 def argv(queue: Queue) -> list[str]:
-    """Return the command that runs this queue's worker with this interpreter; settings come from the environment."""
+    """Return the command that runs this queue's worker with this interpreter. Settings come from the environment."""
     return [sys.executable, "-m", "nebula.worker.app", queue.value]
 
 
 def create_encoders(settings: Settings) -> Encoders:
-    """Build what finds this node's encoder."""
+    """Build the service that finds this node's encoder."""
     return Encoders(settings.data_dir / "encoder.json", wanted=settings.encoder)
 
 
 def create_worker(settings: Settings, queue: Queue) -> tuple[Celery, Worker]:
-    """Build one queue's worker. It starts and ends with Celery's own."""
+    """Build one queue's worker. It starts and ends together with Celery's worker."""
     # Adapters
     database = Database(settings.database_url)
     storage = open_storage(settings)
@@ -102,7 +102,7 @@ def create_worker(settings: Settings, queue: Queue) -> tuple[Celery, Worker]:
 
 def _step(worker: Worker) -> type[bootsteps.StartStopStep]:
     class Own(bootsteps.StartStopStep):  # type: ignore[misc]
-        """Starts before Celery looks for its broker, which may be gone; ends before its pool is waited for."""
+        """Starts before Celery connects to its broker, which may be down; ends before Celery waits for its pool."""
 
         requires = ("celery.worker.components:Pool",)
 
@@ -134,23 +134,23 @@ def main() -> int:
         worker.stop.set()
 
     signals.worker_shutting_down.connect(stop_at_once)
-    # A stable name: what a worker of this name held before is given back when it starts.
-    name = ["-n", f"{queue}@{settings.node_name}", "-Q", queue.value]
-    # Threads: the work is ffmpeg's. No talk with other workers: the rows say all there is to know.
-    how = ["-P", "threads", "-c", str(PLACES[queue]), "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    celery.worker_main(["--quiet", "worker", *name, *how])
+    # A stable name: a worker that starts gives back what the previous worker of this name had claimed.
+    name_options = ["-n", f"{queue}@{settings.node_name}", "-Q", queue.value]
+    # Threads are enough: ffmpeg does the work. Workers need not talk to each other: all they need is in the rows.
+    options = ["-P", "threads", "-c", str(PLACES[queue]), "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    celery.worker_main(["--quiet", "worker", *name_options, *options])
     return 1 if worker.has_failed else 0
 
 
 def _require_scratch(folder: Path) -> None:
-    """Raise OSError if films cannot be made in this folder: a worker without it would fail every one of them."""
+    """Raise OSError if the worker cannot write to this folder: every film would fail without it."""
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, "The scratch directory cannot be written to", str(folder))
 
 
 def _end_this_process() -> None:
-    """End in the ordinary way, as by systemd: leases go back. Whoever supervises the worker starts it again."""
+    """End with SIGTERM, as systemd would: leases are given back. The supervisor then starts the worker again."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -158,15 +158,16 @@ def _log_plainly() -> None:
     logging.basicConfig(level=logging.INFO, format="level=%(levelname)s logger=%(name)s %(message)s", stream=sys.stderr)
     for name in ("celery", "kombu"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # About root, for those who accept pickle (here only JSON is), and about late acks, at each loss of the broker.
+    # The first warns about running as root with pickle (only JSON is accepted here), the second about late acks, each
+    # time the broker is lost.
     for category in (SecurityWarning, CPendingDeprecationWarning):
         warnings.simplefilter("ignore", category)
-    # Celery leaves logging alone where this signal has a receiver.
+    # Celery does not configure logging if this signal has a receiver.
     signals.setup_logging.connect(_leave_logging_alone)
 
 
 def _leave_logging_alone(**_: Any) -> None:
-    """Receive Celery's signal; there is nothing to do."""
+    """Receive Celery's signal and do nothing."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tells systemd how far this process is (sd_notify(3)). In script/server nobody listens, and nothing is sent."""
+"""Tells systemd when this process is ready (sd_notify(3)). Under script/server there is no systemd: sends nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ READY = "ready"  # what roles/worker/files/probe-workers waits for
 
 
 def tell_ready() -> None:
-    """Say that the worker has looked at its queue; systemd keeps it as StatusText until the worker ends."""
+    """Report that the worker has looked at its queue. systemd shows it as StatusText until the worker ends."""
     address = config.notify_socket()
     if not address:
         return

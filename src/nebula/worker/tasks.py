@@ -1,4 +1,4 @@
-"""Celery's task: a message says that the queue has work, the worker does the rest."""
+"""Celery's task: a message says that the queue has work, and the worker does it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nebula.worker.work import Worker
 
 
 def install(celery: Celery, worker: Worker) -> None:
-    """Make `celery` answer the message with the worker's work."""
+    """Register the Celery task that runs the worker when a message arrives."""
 
     @celery.task(name=TASK)  # type: ignore[untyped-decorator]
     def work() -> None:

@@ -1,7 +1,7 @@
-"""What a worker process does by itself: it works off its queue when woken, looks for work without being woken, sweeps.
+"""A worker process: runs the tasks of its queue when a message wakes it, also looks for tasks regularly, and sweeps.
 
-Celery's tasks and the looking share the same places, so that no more is done at once than was meant. The looking keeps
-films being made while Redis is gone; it also does what was queued before this process started.
+Celery's tasks and the look loop share the places in PLACES, so that no more tasks run at once than intended. Because of
+the look loop, films are made even while Redis is down, and tasks that were queued before the start are run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nebula.services.machine.throttling import Throttling
 log = logging.getLogger(__name__)
 
 PLACES = {Queue.QUICK: 2, Queue.ENCODE: 1}
-# What a worker holds at most: beside a chunk that is encoded, the one before it is verified and stored.
+# The most tasks that a worker has claimed at once: while one chunk is encoded, the previous one is verified and stored.
 IN_HAND = {Queue.QUICK: 2, Queue.ENCODE: 2}
 LOOK_S = 30.0
 BEGIN_AGAIN_S = 2.0
@@ -28,7 +28,7 @@ JOIN_S = 10.0
 
 
 class Worker:
-    """One queue's worker on one node."""
+    """The worker of one queue on one node."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Worker:
         """Start the threads that look for work, sweep and read the machine's power."""
         if self._throttling is not None:
             try:
-                self._throttling.start()  # first: its first sample says whether anything may be claimed
+                self._throttling.start()  # must be first: its first sample decides whether tasks may be claimed
             except BaseException:
                 self._has_failed.set()
                 raise
@@ -73,7 +73,7 @@ class Worker:
             thread.start()
 
     def end(self) -> None:
-        """Tell everything to stop, and wait until the leases are given back."""
+        """Tell all threads to stop, and wait up to JOIN_S for each, so that leases are given back."""
         self.stop.set()
         for thread in [*self._threads, *([self._beside] if self._beside else [])]:
             thread.join(JOIN_S)
@@ -82,11 +82,11 @@ class Worker:
 
     @property
     def has_failed(self) -> bool:
-        """Whether it could not start, or a loop ended by a mistake: the process has to end and be started again."""
+        """Whether the worker could not start, or a loop crashed: the process must then end and be started again."""
         return self._has_failed.is_set()
 
     def work(self) -> None:
-        """Do jobs of the queue until none waits. What was claimed before this process began is given back first."""
+        """Run tasks of the queue until none waits. First waits until the previous process's claims are given back."""
         while not self._begun.wait(0.2):
             if self.stop.is_set():
                 return
@@ -94,7 +94,7 @@ class Worker:
             self._work()
 
     def sweep(self) -> None:
-        """Sweep once, where this worker does that."""
+        """Sweep once, if this worker has a sweep."""
         if self._sweep is not None:
             self._sweep.run()
 
@@ -110,7 +110,7 @@ class Worker:
             log.exception("work failed queue=%s", self.queue)
 
     def _work_beside(self) -> None:
-        """Go on with what comes next, in the one thread that there is for that."""
+        """Run further tasks in the one extra thread; start the thread if it is not running."""
         if self._beside is None or not self._beside.is_alive():
             self._beside = threading.Thread(target=self._work, name="beside", daemon=True)
             self._beside.start()
@@ -118,7 +118,7 @@ class Worker:
     def _guard(self, name: str, loop: Callable[[], None]) -> None:
         try:
             loop()
-        except Exception:  # the process ends and is started again; without this thread it would be up and idle
+        except Exception:  # end the process, so that it is started again: without this thread it would do nothing
             log.exception("worker cannot go on queue=%s loop=%s", self.queue, name)
             self._has_failed.set()
             self._on_failed()
@@ -139,8 +139,8 @@ class Worker:
         try:
             self._transcoding.note_seen()
         except StoreUnavailable:
-            pass  # nobody could look at the row either
-        except Exception:  # this thread is what finds work when no message comes: it must go on
+            pass  # nobody could read the row either
+        except Exception:  # this thread must go on: it finds tasks if no message comes
             log.exception("node not noted as seen queue=%s", self.queue)
 
     def _begin(self) -> bool:

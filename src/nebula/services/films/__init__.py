@@ -1,1 +1,1 @@
-"""Making films: from a claimed task to a stored and published result."""
+"""Makes films: from a claimed task to a stored and published result."""

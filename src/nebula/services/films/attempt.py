@@ -1,8 +1,8 @@
-"""One attempt at a task: keeps its lease, tells it to stop, and cleans up its scratch directory.
+"""One attempt at a task: renews its lease, tells it to stop, and cleans up its scratch directory.
 
-A thread looks after the row once a second: it renews the lease, writes the progress, and sets `stop` when the attempt
-was superseded or cancelled, when the worker is told to end or its power to hand back, or when the disk's reserve is
-touched. While the power holds the encoder still, the row says so, and the lease is kept.
+A thread looks at the row once a second. It renews the lease and writes the progress. It sets `stop` if the attempt was
+superseded or cancelled, if the worker is told to end, if the throttle hands the work back, or if the disk reserve is
+touched. While the throttle pauses the encoder, the row says so and the lease is still renewed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ INSIST_PAUSE_S = 2.0
 
 
 class Attempt:
-    """A claim while it is worked on. Use as a context manager, in the thread that does the work."""
+    """A claim while a worker works on it. Use as a context manager, in the thread that does the work."""
 
     def __init__(
         self,
@@ -53,10 +53,10 @@ class Attempt:
         turn: Turn | None = None,
     ) -> None:
         self.claim = claim
-        self.pace = pace or Pace()  # what its encoder may do, at every moment
-        self.turn = turn or Turn()  # at the encoder; without one it has an encoder for itself
+        self.pace = pace or Pace()  # says at any moment what the encoder may do
+        self.turn = turn or Turn()  # its turn at the encoder; by default it has an encoder of its own
         self.was_paused = False
-        self.folder = folder  # not made yet; gone when the attempt ends
+        self.folder = folder  # not created yet; deleted when the attempt ends
         self.stop = threading.Event()
         self.reason: NebulaError | None = None  # why `stop` was set
         self._database = database
@@ -84,10 +84,10 @@ class Attempt:
         self._thread.join()
         self._sources.close()
         self.pace.leave()
-        shutil.rmtree(self.folder, ignore_errors=True)  # what stays goes when the worker starts again
+        shutil.rmtree(self.folder, ignore_errors=True)  # anything left over is deleted when the worker starts again
 
     def control(self, tools: Tools = INSTALLED, on_command: Callable[[str], None] = lambda command: None) -> Control:
-        """Return what its runs of ffmpeg obey and report to."""
+        """Return the tools, the pause and stop switches, and the callbacks for runs of ffmpeg."""
         return Control(
             *(tools, self.stop, self.pace.is_paused, on_command, self.note_progress),
             check_source=self.check_source,
@@ -102,28 +102,28 @@ class Attempt:
 
     @property
     def source_trouble(self) -> Exception | None:
-        """What kept a source from being read, if anything did."""
+        """The error that kept a source from being read, or None."""
         return next((served.trouble for served in self._served if served.trouble is not None), None)
 
     def check_source(self) -> None:
-        """Raise what kept a source from being read, if anything did."""
+        """Raise the error that kept a source from being read, if there was one."""
         if self.source_trouble is not None:
             raise self.source_trouble
 
     def note_progress(self, progress: Progress) -> None:
-        """Take how far the work is; the row gets the latest once a second."""
+        """Record how far the work has come. The latest value goes into the row once a second."""
         self._progress = progress
 
     @contextmanager
     def encoding(self) -> Iterator[None]:
-        """Hold the encoder while the block runs; after a good end the next one may have it. Raises Stopped."""
+        """Use the encoder while the block runs. If the block succeeds, the next task may use it. Raises Stopped."""
         if not self.turn.take(self.stop):
             raise Stopped("The work was stopped.")
         yield
         self.turn.pass_on()
 
     def insist(self, work: Callable[[], T]) -> T:
-        """Do what needs a store; try again for INSIST_S while it does not answer: hours of encoding depend on it."""
+        """Call `work`; while a store does not answer, try again for INSIST_S: hours of encoding may depend on it."""
         deadline = time.monotonic() + INSIST_S
         while True:
             try:
@@ -134,11 +134,11 @@ class Attempt:
                 log.warning("waiting %s store=%s", self.claim.shown, error.store)
 
     def write(self, work: Callable[[Tx], T]) -> T:
-        """Commit a transaction; a database that is away for a moment must not cost what was encoded."""
+        """Commit a transaction. Uses `insist`, so that a short outage of the database does not lose encoded work."""
         return self.insist(lambda: self._database.write(work))
 
     def note_run(self, command: str, stderr: str | None = None) -> None:
-        """Keep the exact command of the latest run, and the tail of its stderr, with the job."""
+        """Store the exact command of the latest run, and the tail of its stderr, in the row."""
         self.write(lambda tx: tasks.note(tx, self.claim, command=command, log=stderr))
 
     def _keep(self) -> None:
@@ -153,10 +153,10 @@ class Attempt:
         return HandedBack(f"{self.pace.reason()}.") if self.pace.hand_back.is_set() else None
 
     def _look_after(self) -> NebulaError | None:
-        """Look at the disk and after the row once; return why the work is to end, if it is.
+        """Check the disk, then update the row, once. Returns the reason if the work must end, else None.
 
-        A database that does not answer ends nothing: the attempt number decides in the end who publishes. One that
-        makes an unexpected error is asked again, too, until the lease must have run out.
+        The work goes on if the database does not answer: the attempt number decides in the end who publishes. After an
+        unexpected error it also goes on, until the lease must have run out.
         """
         try:
             self.check_room()
@@ -166,7 +166,7 @@ class Attempt:
             pass
         except (NoRoom, Superseded) as error:
             return error
-        except Exception as error:  # without this thread the lease runs out, and nothing hands the work back
+        except Exception as error:  # if this thread ended, the lease would run out and nothing would stop the work
             log.exception("lease not kept %s", self.claim.shown)
             if time.monotonic() - self._looked_at > LEASE_S:
                 return StoreUnavailable("database", f"The database refuses to renew the lease: {type(error).__name__}.")
@@ -175,7 +175,7 @@ class Attempt:
         return None
 
     def _keep_lease(self) -> None:
-        """Renew the lease if there is progress to write or it is due; else see whether it still holds."""
+        """Renew the lease if it is due or there is progress to write; otherwise check that it is still valid."""
         latest = self._progress
         if latest is self._noted and time.monotonic() - self._renewed_at <= HEARTBEAT_S:
             self._look()
@@ -193,8 +193,8 @@ class Attempt:
         self._paused_reason = reason
 
     def _renew(self, progress: Progress | None) -> None:
-        how_far = (None, None) if progress is None else (progress.fraction, progress.speed)
-        if not self._database.write(lambda tx: tasks.heartbeat(tx, self.claim, *how_far)):
+        fraction_and_speed = (None, None) if progress is None else (progress.fraction, progress.speed)
+        if not self._database.write(lambda tx: tasks.heartbeat(tx, self.claim, *fraction_and_speed)):
             raise Superseded("The job was cancelled, or another attempt owns it.")
 
     def _look(self) -> None:

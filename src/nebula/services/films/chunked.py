@@ -1,11 +1,11 @@
-"""Films that are encoded in chunks: laid out by one worker, made by any number of nodes, joined by one worker.
+"""Encodes films in chunks: one worker lists the chunks, any number of nodes make them, one worker joins them.
 
-    split  the source's packets are listed and cut at key frames; a row for each span, and one for all of the sound
-    make   one of them, verified and stored under a key with its attempt number; the last one queues the join
-    join   the stored chunks are fetched and joined without encoding, the film is verified and published
+    split  list the source's packets, cut at key frames; add a row for each chunk, and one for all of the sound
+    make   make one chunk, verify it, store it under a key with its attempt number; the last chunk queues the join
+    join   fetch the stored chunks, join them without encoding, verify and publish the film
 
-Each step is a claim of its own, so that a worker that dies costs what it held and nothing else. What cannot be read in
-pieces, or does not join to what its source promises, is made in one piece instead (whole.py).
+Each step is a claim of its own, so if a worker dies, only the task that it had claimed is lost. If a source cannot be
+cut, or the joined film is not as complete as its source, the film is made in one piece instead (whole.py).
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ from nebula.storage.contract import ObjectStorage
 log = logging.getLogger(__name__)
 
 SOUND_ENCODER = "aac"
-SOUND = 0  # the number of the chunk that is all of the sound; the picture's come after it
+SOUND = 0  # the number of the chunk with all of the sound; the picture's chunks come after it
 
 
 @dataclass(frozen=True)
 class _Work:
-    """What a chunk's row says is to be made."""
+    """What to make for a chunk: the payload of its row."""
 
-    span: Chunk | None  # None: the sound
-    from_copy: bool  # the source cannot be read in pieces: each node copies it once
+    span: Chunk | None  # None for the sound
+    from_copy: bool  # True if the source cannot be read in pieces: each node copies it once
 
     def to_json(self) -> str:
-        span = None if self.span is None else self.span.to_json()
-        return json.dumps({"span": span, "from_copy": self.from_copy})
+        interval = None if self.span is None else self.span.to_json()
+        return json.dumps({"span": interval, "from_copy": self.from_copy})
 
     @classmethod
     def from_json(cls, text: str) -> _Work:
@@ -68,7 +68,7 @@ class _Work:
 
 
 class ChunkedFilms:
-    """Lays a film out in chunks, makes one of them, joins them."""
+    """Handles the tasks of a film that is encoded in chunks: split, make, join."""
 
     def __init__(
         self,
@@ -94,24 +94,24 @@ class ChunkedFilms:
         self._chunk_s = chunk_s
 
     def fits(self, facts: MediaFacts | None) -> bool:
-        """Say whether a source is long enough to be cut."""
+        """Return whether a source is long enough for chunks."""
         return facts is not None and facts.listed_s >= 2 * self._chunk_s
 
     def split(self, attempt: Attempt) -> None:
-        """List the source's packets and lay the chunks out; what an earlier run of the job made is taken."""
+        """Cut the source into chunks and add a task for each. Chunks that an earlier run of the job made are reused."""
         claim = attempt.claim
         facts, plan = _known(claim)
         source = self._sources.find(attempt)
-        spans = self._spans(attempt, source, facts, plan)
-        if len(spans) < 2:
+        intervals = self._spans(attempt, source, facts, plan)
+        if len(intervals) < 2:
             log.info("not cut %s", claim.shown)
             self._in_one_piece(attempt)
             return
-        wanted = self._wanted(attempt, source, facts, plan, spans)
-        fitting = self._fitting(claim, facts, plan, wanted)
+        new_tasks = self._wanted(attempt, source, facts, plan, intervals)
+        reusable_keys = self._fitting(claim, facts, plan, new_tasks)
         encoder = SOFTWARE if suited(facts, plan) == (SOFTWARE,) else None
-        queue = attempt.write(lambda tx: chunks.lay_out(tx, claim, wanted, fitting, encoder))
-        log.info("cut %s chunks=%s", claim.shown, len(wanted))
+        queue = attempt.write(lambda tx: chunks.lay_out(tx, claim, new_tasks, reusable_keys, encoder))
+        log.info("cut %s chunks=%s", claim.shown, len(new_tasks))
         self._messages.wake(queue or Queue.ENCODE)
 
     def make(self, attempt: Attempt) -> None:
@@ -122,9 +122,9 @@ class ChunkedFilms:
         self._room.check(local_bytes=expected_bytes, object_bytes=expected_bytes)
         attempt.folder.mkdir(parents=True, exist_ok=True)
         try:
-            made = self._make(attempt, target)
+            chunk = self._make(attempt, target)
         except MediaError as error:
-            # Nothing of this part can be played; of the film as a whole there may be enough.
+            # Nothing in this chunk can be played, but the film as a whole may still have enough.
             log.warning("again in one piece %s error=%r", claim.shown, error.message)
             self._in_one_piece(attempt)
             return
@@ -136,8 +136,8 @@ class ChunkedFilms:
             self._messages.wake(Queue.ENCODE)
             return
         key = object_keys.chunk(claim.job_id, claim.number, claim.attempt)
-        outcome = self._keeping.keep(attempt, key, target, lambda tx: chunks.finish(tx, claim, key, made))
-        log.info("chunk %s %s size_bytes=%s", outcome, claim.shown, made.size_bytes)
+        outcome = self._keeping.keep(attempt, key, target, lambda tx: chunks.finish(tx, claim, key, chunk))
+        log.info("chunk %s %s size_bytes=%s", outcome, claim.shown, chunk.size_bytes)
         if outcome is Outcome.LAST:
             self._messages.wake(Queue.QUICK)
 
@@ -167,7 +167,7 @@ class ChunkedFilms:
     # Split
 
     def _spans(self, attempt: Attempt, source: str, facts: MediaFacts, plan: Plan) -> tuple[Chunk, ...]:
-        """Return the spans of the picture; none where its packets are twice not those that the probe listed."""
+        """Return the chunks of the picture; none if its packets differ twice from those that the probe listed."""
         least_s = layout.least_s(facts.listed_s, self._chunk_s)
         for _ in range(2):
             try:
@@ -181,35 +181,36 @@ class ChunkedFilms:
     def _wanted(
         self, attempt: Attempt, source: str, facts: MediaFacts, plan: Plan, spans: tuple[Chunk, ...]
     ) -> list[NewTask]:
-        # A disk gives it again for little, whatever ffmpeg reads of it.
+        # A source on local disk is cheap to read again, however much of it ffmpeg reads.
         from_copy = is_url(source) and not seekability.reads_in_pieces(source, facts, control=attempt.control())
-        wanted = [
+        new_tasks = [
             NewTask(
                 TaskKind.VIDEO_CHUNK,
                 chunks.CHUNKS,
-                SOUND + 1 + span.number,
-                payload=_Work(span, from_copy).to_json(),
-                media_s=span.duration_s,
+                SOUND + 1 + interval.number,
+                payload=_Work(interval, from_copy).to_json(),
+                media_s=interval.duration_s,
             )
-            for span in spans
+            for interval in spans
         ]
         if plan.audio:
-            # Its weight is nothing beside the picture's.
+            # It has no media_s: the sound takes little work compared with the picture.
             sound = _Work(None, from_copy).to_json()
-            wanted.insert(0, NewTask(TaskKind.AUDIO_CHUNK, chunks.CHUNKS, SOUND, payload=sound))
-        return [replace(task, plan_version=attempt.claim.plan_version) for task in wanted]
+            new_tasks.insert(0, NewTask(TaskKind.AUDIO_CHUNK, chunks.CHUNKS, SOUND, payload=sound))
+        return [replace(task, plan_version=attempt.claim.plan_version) for task in new_tasks]
 
     def _fitting(self, claim: Claim, facts: MediaFacts, plan: Plan, wanted: list[NewTask]) -> set[str]:
-        """Return which chunks of an earlier run are what would be made now, and are in the store still.
+        """Return the object keys of chunks from an earlier run that can be reused.
 
-        Whichever node made one: its key is reckoned again with its own build.
+        Such a chunk is still in the store, and is the same as would be made now. Any node may have made it: its key is
+        computed again with that node's build.
         """
-        spans = {task.number: _Work.from_json(task.payload or "").span for task in wanted}
+        intervals = {task.number: _Work.from_json(task.payload or "").span for task in wanted}
 
         def fits(chunk: StoredChunk) -> bool:
-            if chunk.number not in spans:
+            if chunk.number not in intervals:
                 return False
-            key = chunking.key(claim.content.sha256, facts, plan, spans[chunk.number], chunk.made.build)
+            key = chunking.key(claim.content.sha256, facts, plan, intervals[chunk.number], chunk.made.build)
             return chunk.made.key == key and self._has(chunk)
 
         stored = self._database.read(lambda tx: chunks.stored(tx, claim.job_id))
@@ -224,7 +225,7 @@ class ChunkedFilms:
     # Make
 
     def _make(self, attempt: Attempt, target: Path) -> MadeChunk:
-        """Make the chunk; if it is not all of its span, once more from a local file, and then as far as it goes."""
+        """Make the chunk. If it is incomplete, make it again from a local file and accept as much as can be read."""
         claim = attempt.claim
         work = _Work.from_json(claim.payload or "")
         make = self._make_sound if work.span is None else partial(self._make_picture, work.span)
@@ -249,9 +250,9 @@ class ChunkedFilms:
     def _make_sound(self, attempt: Attempt, source: str, target: Path, *, accept_short: bool) -> MadeChunk:
         facts, plan = _known(attempt.claim)
         control = attempt.control(on_command=attempt.note_run)
-        attempt.turn.pass_on()  # pictures may be encoded beside it: sound takes one core at most
-        made = chunking.make_sound(source, facts, plan, target, control=control)
-        attempt.note_run(made.command, made.log)
+        attempt.turn.pass_on()  # pictures may be encoded at the same time: sound takes one core at most
+        run = chunking.make_sound(source, facts, plan, target, control=control)
+        attempt.note_run(run.command, run.log)
         verified = film_checks.verify_sound(source, facts, plan, target, accept_short=accept_short, control=control)
         build = self._encoders.build(SOUND_ENCODER)
         key = chunking.key(attempt.claim.content.sha256, facts, plan, None, build)
@@ -266,11 +267,11 @@ class ChunkedFilms:
         build = self._encoders.build(encoder)
         control = attempt.control(self._encoders.tools, attempt.note_run)
         with attempt.encoding():
-            made = chunking.make_chunk(
+            run = chunking.make_chunk(
                 source, facts, plan, span, target, encoder=encoder, threads=attempt.pace.threads(), control=control
             )
-            attempt.note_progress(Progress(1.0))  # whole, and no longer at any speed
-        attempt.note_run(made.command, made.log)
+            attempt.note_progress(Progress(1.0))  # complete, with no speed any more
+        attempt.note_run(run.command, run.log)
         verified = chunk_checks.verify_chunk(
             plan, span, target, encoder=encoder, source=source, accept_short=accept_short, control=control
         )
@@ -282,7 +283,7 @@ class ChunkedFilms:
     # Join
 
     def _fetch(self, attempt: Attempt, stored: list[StoredChunk]) -> list[int]:
-        """Fetch every chunk into the attempt's directory; return the numbers of those that the store has lost."""
+        """Fetch every chunk into the attempt's directory. Returns the numbers of the chunks that the store has lost."""
         lost = []
         for chunk in stored:
             try:
@@ -295,9 +296,9 @@ class ChunkedFilms:
         target = attempt.folder / "film.mp4"
         sound = next((_path(attempt, chunk) for chunk in stored if chunk.kind == TaskKind.AUDIO_CHUNK), None)
         pictures = [chunk for chunk in stored if chunk.kind == TaskKind.VIDEO_CHUNK]
-        parts = [chunking.Part(_path(attempt, chunk), chunk.made.start_s or 0.0) for chunk in pictures]
+        chunk_files = [chunking.Part(_path(attempt, chunk), chunk.made.start_s or 0.0) for chunk in pictures]
         control = Control(stop=attempt.stop, check_source=attempt.check_source, check_room=attempt.check_room)
-        chunking.join(parts, sound, facts, plan, target, control=control)
+        chunking.join(chunk_files, sound, facts, plan, target, control=control)
         warning = next((chunk.made.warning for chunk in stored if chunk.made.warning), None)
         verified = film_checks.verify(
             self._sources.find(attempt),
@@ -320,11 +321,11 @@ def _known(claim: Claim) -> tuple[MediaFacts, Plan]:
 
 
 def _share(claim: Claim) -> int:
-    """Return about how many bytes the chunk takes: its share of the source, which is a fair guess for a film's size."""
+    """Estimate the chunk's size in bytes as its share of the source: a film is about as large as its source."""
     facts, _ = _known(claim)
-    span = _Work.from_json(claim.payload or "").span
-    part = 1.0 if span is None else min(1.0, span.duration_s / facts.listed_s) if facts.listed_s else 0.0
-    return int(claim.content.size_bytes * part)
+    interval = _Work.from_json(claim.payload or "").span
+    share = 1.0 if interval is None else min(1.0, interval.duration_s / facts.listed_s) if facts.listed_s else 0.0
+    return int(claim.content.size_bytes * share)
 
 
 def _path(attempt: Attempt, chunk: StoredChunk) -> Path:

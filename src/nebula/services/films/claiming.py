@@ -1,8 +1,8 @@
-"""The task boundary: claims a task, has it done by the handler of its kind, and says in its row how it ended.
+"""The task boundary: claims a task, calls the handler of its kind, and records in the task's row how it ended.
 
-A probe finds the facts, decides the plan and queues the film's job in one transaction. A film whose picture need not be
-encoded, or that is short, is made whole (whole.py); a long encode goes in chunks (chunked.py). Whatever dies in between
-leaves the old state, a lease that runs out and a doomed key.
+A probe finds the facts, decides the plan and queues the film's job, in one transaction. A film that is short, or whose
+picture need not be encoded, is made in one piece (whole.py). A long film is encoded in chunks (chunked.py). If a
+process dies in between, the state is unchanged, the lease runs out, and the object key stays doomed.
 """
 
 from __future__ import annotations
@@ -54,23 +54,23 @@ from nebula.storage.contract import ObjectStorage
 
 log = logging.getLogger(__name__)
 
-AGAIN_AFTER_S = 60.0  # a full disk, a store that is away
+AGAIN_AFTER_S = 60.0  # if the disk is full or a store does not answer
 LONGEST_AGAIN_S = 3600.0
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
 class _Ending:
-    """How an attempt ended that made nothing."""
+    """How an attempt without a result ended."""
 
     cause: Exception
     code: str
-    delay_s: float  # how long the work waits, if the cause was no fault of its own
-    is_interruption: bool  # counts against the most interruptions that work may have
+    delay_s: float  # how long the task waits if the cause lay outside it
+    is_interruption: bool  # counts towards the task's limit of interruptions
 
 
 class Transcoding:
-    """What the workers of one node do."""
+    """Claims and runs tasks for the workers of one node."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Transcoding:
         self._database = database
         self._messages = messages
         self._room = room
-        # In the encoders' directory: it is emptied with that when their worker starts.
+        # In the encode queue's scratch directory, which `begin` empties when that worker starts.
         self._sources = Sources(storage, room, scratch_dir / Queue.ENCODE.value / "sources")
         keeping = Keeping(database, storage, room)
         self._encoders = encoders or Encoders()
@@ -97,7 +97,7 @@ class Transcoding:
         self._chunked = ChunkedFilms(
             database, storage, messages, room, self._sources, keeping, self._whole, self._encoders, chunk_s=chunk_s
         )
-        # What does the tasks of each kind that stands in domain/kinds.py.
+        # One handler for each kind in domain/kinds.py.
         self.handlers: dict[str, Callable[[Attempt], None]] = {
             TaskKind.PROBE: self._probe,
             TaskKind.MAKE_WHOLE: self._whole.make,
@@ -113,9 +113,9 @@ class Transcoding:
         self._scratch_dir = scratch_dir
 
     def begin(self, queue: Queue, stop: threading.Event | None = None) -> None:
-        """Clean up after this node's last worker of the queue, and sign on: leases go back, scratch is emptied.
+        """Register the node, give back the leases of its previous worker of this queue, and empty the scratch folder.
 
-        Call it before this worker claims anything. The encoders' worker finds its encoder, which may take a while.
+        Call it before this worker claims anything. The encode worker also finds its encoder, which may take a while.
         Raises Stopped.
         """
         for returned in self._database.write(lambda tx: self._begin(tx, queue)):
@@ -129,7 +129,7 @@ class Transcoding:
         log.info("worker began queue=%s node=%s version=%s", queue, self._node, __version__)
 
     def look(self, queue: Queue) -> None:
-        """Look at the queue as a claim does, and take nothing. Raises whatever would keep this worker from its work."""
+        """Claim a task and roll the claim back. Raises any error that would keep this worker from working."""
 
         def claim_and_give_back(tx: Tx) -> None:
             tasks.claim_next(tx, self._claimant(queue, lower_rungs=True))
@@ -139,16 +139,16 @@ class Transcoding:
             self._database.write(claim_and_give_back)
 
     def note_seen(self) -> None:
-        """Say that this node is alive."""
+        """Record in the node's row that it is alive."""
         self._database.write(lambda tx: nodes.note_seen(tx, self._node))
 
     def run_next(self, queue: Queue, stop: threading.Event, on_encoded: Callable[[], None] = lambda: None) -> bool:
-        """Claim the first task that waits in the queue and do it; False if none waits or nothing may start.
+        """Claim the first waiting task of the queue and run it. Returns False if none waits or none may start.
 
-        Two calls may do so at once for the encoders' queue: there is one encoder, and the second waits for it. When the
-        first has encoded, and goes on without the encoder, `on_encoded` is called.
+        For the encode queue, two calls may run at once: they share one encoder, and the second call waits for it.
+        `on_encoded` is called when the first has encoded and goes on without the encoder.
 
-        Whatever goes wrong with it ends in its row. Raises StoreUnavailable where the database does not answer.
+        If the task fails, its row says so. Raises StoreUnavailable if the database does not answer.
         """
         if queue is not Queue.ENCODE:
             return self._run_next(queue, stop, Turn())
@@ -174,7 +174,7 @@ class Transcoding:
         return Claimant(self._node, queue, plans.VERSION, self._encoders.encoder, lower_rungs)
 
     def plan_anew(self) -> None:
-        """Bring jobs that wait with the plan of an older version up to this one."""
+        """Plan waiting jobs again if their plan has an older version than this one."""
         for claim in self._database.read(lambda tx: tasks.planned_before(tx, plans.VERSION)):
             facts = known_facts(claim)
             plan, in_chunks = planned(claim, facts), self._chunked.fits(facts)
@@ -186,7 +186,7 @@ class Transcoding:
             log.info("planned anew job=%s plan=%s version=%s", claim.job_id, plan.action, plan.version)
 
     def _know_encoder(self, stop: threading.Event | None) -> None:
-        """Find the encoder where that is due, and show which it is: films may wait for a node that has theirs."""
+        """Find the encoder if due, and write it to the node's row: films may wait for a node that has their encoder."""
         self._encoders.find(stop)
         encoder = self._encoders.encoder
         if encoder != self._shown_encoder:
@@ -196,7 +196,7 @@ class Transcoding:
     def _run(self, claim: Claim, queue: Queue, stop: threading.Event, turn: Turn) -> None:
         log.info("claimed %s content=%s", claim.shown, claim.content.id)
         if KINDS[claim.kind].is_part:
-            self._messages.wake(queue)  # another node, if one is idle, takes the next; and so on
+            self._messages.wake(queue)  # an idle node takes the next task, and wakes another in turn
         attempt = Attempt(
             self._database,
             claim,
@@ -210,14 +210,14 @@ class Transcoding:
             try:
                 self.handlers[claim.kind](attempt)
             except Exception as error:  # the task boundary: the row says what happened, the journal has the traceback
-                # An ffmpeg that ended is only the consequence if the attempt was told to stop.
+                # If the attempt was told to stop, an error of ffmpeg is only a consequence of that.
                 cause = attempt.reason or self._cause(attempt, error)
                 if not isinstance(cause, NebulaError):
                     log.exception("unexpected %s", claim.shown)
                 self._settle(attempt, cause)
 
     def _settle(self, attempt: Attempt, cause: Exception) -> None:
-        """Write into the row how an attempt ended that made nothing."""
+        """Record in the task's row how an attempt without a result ended."""
         claim, ending = attempt.claim, self._ending(attempt, cause)
         log.warning("ended %s code=%s error=%r", claim.shown, ending.code, str(cause))
         if isinstance(cause, Superseded):
@@ -228,15 +228,15 @@ class Transcoding:
             log.info("superseded %s", claim.shown)
 
     def _ending(self, attempt: Attempt, cause: Exception) -> _Ending:
-        # What was given up after an hour of work is not begun again before another hour has passed.
+        # Wait as long as the attempt took, but at most an hour: a long attempt must not start over at once.
         delay_s = min(max(time.monotonic() - attempt.began_at, AGAIN_AFTER_S), LONGEST_AGAIN_S)
         code = cause.code if isinstance(cause, NebulaError) else NebulaError.code
         return _Ending(cause, code, delay_s, self._is_interruption(attempt, cause))
 
     def _cause(self, attempt: Attempt, error: Exception) -> Exception:
-        """Return what a failure really means: the disk is full, the source is gone, or the store that holds it is.
+        """Return the real cause of a failure: the disk is full, the source is gone, or its store does not answer.
 
-        The disk and the store are asked. What ffmpeg says is not: it may be text of the file.
+        Only the disk and the store are consulted. ffmpeg's messages are not: they may contain text from the file.
         """
         if isinstance(error, OSError) and error.errno in FULL:
             return NoRoom("The disk that films are made on is full.")
@@ -251,7 +251,7 @@ class Transcoding:
         return error
 
     def _is_interruption(self, attempt: Attempt, cause: Exception) -> bool:
-        """Return whether the object store failed at this work and answers now: that may go on for ever."""
+        """Return whether the object store failed during the task but answers now: that could repeat for ever."""
         if not isinstance(cause, StoreUnavailable) or cause.store != "objects":
             return False
         try:
@@ -271,7 +271,7 @@ class Transcoding:
             self._messages.wake(queue)
 
     def _facts(self, attempt: Attempt) -> tuple[MediaFacts | None, str | None]:
-        """Return the facts, or None and what is wrong with the source."""
+        """Return the facts and None, or None and what is wrong with the source."""
         try:
             return probe.probe(self._sources.find(attempt), control=attempt.control()), None
         except MediaError as error:
@@ -286,7 +286,7 @@ class Transcoding:
 
 
 class _OnlyLooked(Exception):
-    """Ends a transaction that is to leave nothing behind."""
+    """Rolls back the transaction of `look`."""
 
 
 def _note_end(tx: Tx, claim: Claim, ending: _Ending) -> None:
@@ -315,4 +315,4 @@ def _failure(error: Exception, code: str) -> Failure:
 
 
 def _nothing() -> None:
-    """Stand in for the look at the disk where nothing is written to it."""
+    """Replace the check of free disk space for tasks that write nothing to disk."""

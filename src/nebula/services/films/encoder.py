@@ -1,8 +1,8 @@
-"""The encoder of this node: found by a trial, remembered while the machine is the same, and mistrusted when it fails.
+"""Chooses the encoder of this node by a trial, and remembers the result while the machine stays the same.
 
-What was found lies in a small file beside the node's data, with the kernel, drivers and ffmpeg that it holds for. When
-hardware fails in the middle of a film the file is removed: software it is then, until another trial passes, at the
-worker's next start or after a while.
+The result is in a small file in the node's data directory, with the kernel, drivers and ffmpeg for which it is valid.
+If hardware fails in the middle of a film, the file is removed. The node then encodes in software until another trial
+passes. The next trial runs when the worker starts, or after AGAIN_S.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from nebula.media.ffmpeg.tools import INSTALLED, Tools
 log = logging.getLogger(__name__)
 
 AGAIN_S = 3600.0  # from a failure to the next trial
-KEEP_FAILURES_S = 86_400.0  # a trial that hardware did not pass may have met it at a bad moment
+KEEP_FAILURES_S = 86_400.0  # a trial may fail by chance, so a failure is remembered for a day only
 
 
 class Encoders:
-    """What this node's worker encodes with. One that is given no file is software alone: the quick worker's."""
+    """The encoders of this node's worker. Without a file, there is only software, as in the quick worker."""
 
     def __init__(
         self,
@@ -54,44 +54,44 @@ class Encoders:
 
     @property
     def encoder(self) -> str:
-        """The family that this node encodes with; software it has besides."""
+        """The encoder that this node prefers. Software is always available as well."""
         return self._found.encoder
 
     @property
     def tools(self) -> Tools:
-        """The programs, with the graphics device that the encoder works on."""
+        """The ffmpeg tools, with the graphics device that the encoder uses."""
         return replace(self._tools, render_node=self._found.device) if self._found.device else self._tools
 
     def build(self, encoder: str) -> str:
-        """Return what makes the pictures on this node: the encoder, its driver where it has one, and ffmpeg."""
-        told = build.encoder_build(encoder)
-        return f"{told} {self._drivers}" if encoder in HARDWARE else told
+        """Return the versions that affect encoded pictures: encoder, ffmpeg, and the drivers if it is hardware."""
+        encoder_build = build.encoder_build(encoder)
+        return f"{encoder_build} {self._drivers}" if encoder in HARDWARE else encoder_build
 
     @cached_property
     def _drivers(self) -> str:
-        # Once for a worker, as ffmpeg's own version is (build.py): there are some dozens of files to look at.
+        # Read once per worker, like ffmpeg's version (build.py): it takes a look at dozens of files.
         return encoder_trial.machine(self._tools.ffmpeg)["drivers"]
 
     def choose(self, facts: MediaFacts, plan: Plan) -> str:
-        """Return what this node makes a film with."""
+        """Return the encoder that this node uses for a film."""
         return self.encoder if self.encoder in suited(facts, plan) else SOFTWARE
 
     def find(self, stop: threading.Event | None = None) -> bool:
-        """Find the encoder where that is not done or is due again; say whether it was done now. Raises Stopped."""
+        """Find the encoder, if not found yet, or due again. Returns True if it ran. Raises Stopped."""
         is_due = self._failed_at is not None and time.monotonic() - self._failed_at >= self._again_s
         if self._file is None or (self._is_found and not is_due):
             return False
-        # One that is asked for by its name is tried even where no device is to be seen.
+        # An encoder that the settings name is tried even if no device is visible.
         paths = self._devices() or ([self._tools.render_node] if self._wanted in HARDWARE else [])
-        found = self._remembered(self._file, paths) or self._tried(self._file, paths, stop)
-        self._found, self._is_found, self._failed_at = found, True, None
-        log.info("encoder encoder=%s device=%s", found.encoder, found.device or None)
-        for reason in found.reasons:
+        trial_result = self._remembered(self._file, paths) or self._tried(self._file, paths, stop)
+        self._found, self._is_found, self._failed_at = trial_result, True, None
+        log.info("encoder encoder=%s device=%s", trial_result.encoder, trial_result.device or None)
+        for reason in trial_result.reasons:
             log.info("encoder not taken reason=%r", reason)
         return True
 
     def find_anew(self) -> Found:
-        """Try the encoders whatever is remembered; return what was found. Raises FfmpegFailed where nothing works."""
+        """Try the encoders again, whatever is remembered; return the result. Raises FfmpegFailed if none works."""
         if self._file is not None:
             self._file.unlink(missing_ok=True)
         self._is_found = False
@@ -101,7 +101,7 @@ class Encoders:
         return self._found
 
     def distrust(self, reason: str) -> None:
-        """Encode in software from now on, until a trial passes anew."""
+        """Encode in software from now on, until another trial passes."""
         log.error("encoder failed encoder=%s device=%s error=%r", self._found.encoder, self._found.device, reason)
         self._found = Found(SOFTWARE, "", (reason,))
         self._failed_at = time.monotonic()
@@ -110,26 +110,26 @@ class Encoders:
 
     def _tried(self, file: Path, paths: list[str], stop: threading.Event | None) -> Found:
         key = self._key(paths)
-        found = encoder_trial.find(self._wanted, paths=paths, stop=stop, tools=self._tools)
+        trial_result = encoder_trial.find(self._wanted, paths=paths, stop=stop, tools=self._tools)
         if self._wanted == SOFTWARE or not paths:
-            return found  # nothing was tried
+            return trial_result  # nothing was tried
         fresh = file.with_suffix(".part")
         try:
             fresh.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(json.dumps({"of": key, "at": time.time(), "found": asdict(found)}, indent=1))
+            fresh.write_text(json.dumps({"of": key, "at": time.time(), "found": asdict(trial_result)}, indent=1))
             fresh.rename(file)
-        except OSError as error:  # it costs the next start another trial
+        except OSError as error:  # not fatal: the next start runs the trial again
             log.warning("encoder not remembered error=%r", str(error))
-        return found
+        return trial_result
 
     def _remembered(self, file: Path, paths: list[str]) -> Found | None:
         try:
-            kept = json.loads(file.read_text())
-            found = Found(kept["found"]["encoder"], kept["found"]["device"], tuple(kept["found"]["reasons"]))
-            is_old = found.encoder == SOFTWARE and abs(time.time() - kept["at"]) > KEEP_FAILURES_S
+            record = json.loads(file.read_text())
+            remembered = Found(record["found"]["encoder"], record["found"]["device"], tuple(record["found"]["reasons"]))
+            is_old = remembered.encoder == SOFTWARE and abs(time.time() - record["at"]) > KEEP_FAILURES_S
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return None if kept["of"] != self._key(paths) or is_old else found
+        return None if record["of"] != self._key(paths) or is_old else remembered
 
     def _key(self, paths: list[str]) -> dict[str, object]:
         return {

@@ -1,7 +1,7 @@
-"""Whose turn it is at a node's encoder: what is encoded is verified and stored while the next is encoded already.
+"""Lets one task at a time use a node's encoder; while one result is verified and stored, the next is already encoded.
 
-A turn is taken before work is claimed, so that no claim waits in a worker's hands while another node could do it. It
-ends with the work, or before, when the work needs the encoder no more; to encode again, it is taken again.
+A worker takes a turn before it claims a task, so that no claimed task waits here while another node could do it. The
+turn ends with the task, or earlier if the task no longer needs the encoder. To encode again, take the turn again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ POLL_S = 0.2
 
 
 class Turn:
-    """One piece of work's turn at `encoder`; without one, there is an encoder for it alone."""
+    """The turn of one task at `encoder`. Without `encoder`, the task has an encoder of its own."""
 
     def __init__(
         self,
@@ -28,19 +28,19 @@ class Turn:
         self._is_held = False
 
     def take(self, stop: threading.Event) -> bool:
-        """Wait for the encoder, unless it is held already; False where `stop` was set before it was free."""
+        """Wait for the encoder, unless this turn has it already. Returns False if `stop` is set first."""
         while not self._is_held and not stop.is_set():
             self._is_held = self._encoder.acquire(timeout=POLL_S)
         return self._is_held
 
     def pass_on(self) -> None:
-        """Let the next one begin beside what is left to do, where that may be: it is told."""
+        """Free the encoder for the next task and call `on_pass`, if `may_pass` allows it."""
         if self._is_held and self._may_pass():
             self.end()
             self._on_pass()
 
     def end(self) -> None:
-        """Free the encoder, if it is held."""
+        """Free the encoder, if this turn has it."""
         if self._is_held:
             self._is_held = False
             self._encoder.release()

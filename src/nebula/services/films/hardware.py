@@ -1,4 +1,4 @@
-"""Work on a hardware encoder: two tries; then it is the hardware's fault, where nothing else explains it."""
+"""Runs work on a hardware encoder, at most twice. If both tries fail for no other reason, blames the hardware."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ log = logging.getLogger(__name__)
 
 
 def try_twice(attempt: Attempt, sources: Sources, source: str, copy: Callable[[], Path], make: Callable[[str], T]) -> T:
-    """Make something of the source; if that fails, once more of a local file, for the read may have been cut.
+    """Call `make` with the source; if it fails, call it with a local file, because the read may have been cut short.
 
-    Raises HardwareFailed if that fails as well: software is to make it. Whatever else explains a failure (the source or
-    its store is gone, the work was stopped or paused in the middle) is raised as it is.
+    Raises HardwareFailed if both fail: the caller then uses software. A failure with another explanation does not count
+    as the hardware's: if the work was stopped or was paused in the middle, the FfmpegFailed is passed on; if the source
+    or its store is gone, that error is raised.
     """
     try:
         return make(source)

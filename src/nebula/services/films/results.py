@@ -1,4 +1,4 @@
-"""Storing what an attempt made: its key is doomed before the object exists, spared by the transaction that names it."""
+"""Stores an attempt's results. A key is doomed before its object exists; the transaction that names it spares it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DOOM_AFTER_S = 86400  # far longer than storing a film takes
 
 
 class Keeping:
-    """Puts results into the store; whatever dies in between leaves a doomed key and nothing else."""
+    """Puts results into the store. If the process dies in between, only a doomed key remains."""
 
     def __init__(self, database: Database, storage: ObjectStorage, room: Room) -> None:
         self._database = database
@@ -28,13 +28,14 @@ class Keeping:
         self._room = room
 
     def keep(self, attempt: Attempt, object_key: str, path: Path, commit: Callable[[Tx], T]) -> T:
-        """Store a film and commit the transaction that names it; as `keep_all`."""
+        """Store a film and commit the transaction that names it, in the same way as `keep_all`."""
         return self.keep_all(attempt, {object_key: path}, "video/mp4", commit)
 
     def keep_all(self, attempt: Attempt, paths: Mapping[str, Path], media_type: str, commit: Callable[[Tx], T]) -> T:
-        """Store files, by their keys, and commit the transaction that names them.
+        """Store files under their keys, and commit the transaction that names them.
 
-        Raises what either raises; the objects are doomed then. A store that is away is waited for.
+        If either fails, the objects are doomed and the error is passed on. If a store does not answer, tries again for
+        INSIST_S.
         """
         self._room.check(local_bytes=0, object_bytes=sum(path.stat().st_size for path in paths.values()))
         attempt.insist(lambda: self._doom(paths, after_s=DOOM_AFTER_S))
@@ -43,7 +44,7 @@ class Keeping:
                 attempt.insist(lambda key=object_key, path=path: self._storage.put_file(key, path, media_type))  # type: ignore[misc]
             return attempt.write(commit)
         except NebulaError:
-            with suppress(StoreUnavailable):  # else they are deleted when the first doom is due
+            with suppress(StoreUnavailable):  # if this fails, the sweep deletes them after DOOM_AFTER_S
                 self._doom(paths)
             raise
 

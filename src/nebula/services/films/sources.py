@@ -1,4 +1,4 @@
-"""A film's source in the store: whether it is there, what ffmpeg reads it by, and a local copy if one is needed."""
+"""Finds a film's source in the store: checks that it exists, returns a path or URL, makes a local copy if needed."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Sources:
         self._room = room
         self._copies_dir = copies_dir
         self._copying = threading.Lock()
-        self._used: list[str] = []  # the contents that something is made of now
+        self._used: list[str] = []  # ids of the contents that are in use now
 
     def find(self, attempt: Attempt) -> str:
-        """Return what ffmpeg reads the original by, while the attempt lasts: its file, or a URL of this machine.
+        """Return the original as a file path or a URL of this machine, for ffmpeg to read until the attempt ends.
 
-        Raises as `check` does.
+        Raises the same errors as `check`.
         """
         key = attempt.claim.content.object_key
         stored = self.check(attempt.claim.content)
@@ -42,14 +42,14 @@ class Sources:
         )
 
     def check(self, content: Content) -> ObjectInfo:
-        """Return what the store knows of the original. Raises StoreUnavailable; ObjectNotFound if it was deleted."""
+        """Return the store's information on the original. Raises StoreUnavailable; ObjectNotFound if it was deleted."""
         try:
             return self._storage.stat(content.object_key)
         except ObjectNotFound:
             raise ObjectNotFound("The stored bytes of this file are gone.") from None
 
     def copy(self, attempt: Attempt, content: Content) -> Path:
-        """Return the original as a local file: its own, or a copy in the attempt's scratch directory."""
+        """Return the original as a local file: the store's own, or a copy in the attempt's scratch directory."""
         path = self._storage.local_path(content.object_key)
         if path is not None:
             return path
@@ -58,7 +58,7 @@ class Sources:
         return target
 
     def kept(self, attempt: Attempt, content: Content) -> Path:
-        """Return the original as a local file; if that is a copy, it stays for the next chunks of the same film."""
+        """Return the original as a local file. A copy stays for the next chunks of the same film."""
         local = self._storage.local_path(content.object_key)
         if local is not None:
             return local
@@ -72,7 +72,7 @@ class Sources:
 
     @contextmanager
     def used(self, content: Content | None) -> Iterator[None]:
-        """Use a content while the block runs; first the copies of those that nobody uses are removed."""
+        """Mark a content as in use while the block runs. First removes the copies of contents that are not in use."""
         name = content.id if content else ""
         self._used.append(name)
         try:

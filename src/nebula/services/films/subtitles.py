@@ -1,6 +1,6 @@
-"""Subtitles become WebVTT once for each content: taken out of the original, stored, and published together.
+"""Makes WebVTT subtitles, once for each content: extracts them from the original, stores them, publishes all at once.
 
-What cannot be taken is said on the job and ends there: the film has no part in it.
+A warning on the job names the subtitles that cannot be extracted. The film does not depend on them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Subtitling:
-    """Does the tasks of the kind `subtitles`."""
+    """Runs tasks of the kind `subtitles`."""
 
     def __init__(self, sources: Sources, keeping: Keeping, room: Room) -> None:
         self._sources = sources
@@ -34,7 +34,7 @@ class Subtitling:
         self._room = room
 
     def make(self, attempt: Attempt) -> None:
-        """Make and publish the subtitles of a content. Raises what the source and the stores do."""
+        """Make and publish the subtitles of a content. Passes on the errors of the source and the stores."""
         claim = attempt.claim
         facts = known_facts(claim)
         if facts is None or not plans.decide(facts).taken:
@@ -43,28 +43,28 @@ class Subtitling:
         self._room.check(local_bytes=extraction.MAX_SCRIPT_BYTES, object_bytes=extraction.MAX_SCRIPT_BYTES)
         attempt.folder.mkdir(parents=True, exist_ok=True)
         source = self._sources.find(attempt)
-        found = _extract(attempt, source, facts)
-        if found.is_short and is_url(source):
-            # The store may have cut it off, and ffmpeg would not say so.
+        extracted = _extract(attempt, source, facts)
+        if extracted.is_short and is_url(source):
+            # The store may have cut the read short; ffmpeg does not report that.
             log.warning("again from a copy %s", claim.shown)
-            found = _extract(attempt, str(self._sources.copy(attempt, claim.content)), facts)
-        attempt.note_run(found.run.command, found.run.log)
-        self._publish(attempt, found.made, found.notes)
+            extracted = _extract(attempt, str(self._sources.copy(attempt, claim.content)), facts)
+        attempt.note_run(extracted.run.command, extracted.run.log)
+        self._publish(attempt, extracted.made, extracted.notes)
 
     def _publish(self, attempt: Attempt, made: tuple[MadeSubtitles, ...], notes: tuple[str, ...]) -> None:
         claim = attempt.claim
         warning = f"Not all subtitles could be taken: {'; '.join(notes)}." if notes else None
-        keys = [object_keys.subtitles(claim.job_id, claim.attempt, one.stream.index) for one in made]
+        keys = [object_keys.subtitles(claim.job_id, claim.attempt, track.stream.index) for track in made]
         rows = [
-            NewSubtitles(one.stream, key, one.size_bytes, one.sha256, one.cues)
-            for one, key in zip(made, keys, strict=True)
+            NewSubtitles(track.stream, key, track.size_bytes, track.sha256, track.cues)
+            for track, key in zip(made, keys, strict=True)
         ]
 
         def commit(tx: Tx) -> None:
             subtitles.publish(tx, claim, rows, warning=warning)
 
         self._keeping.keep_all(
-            attempt, dict(zip(keys, (one.path for one in made), strict=True)), webvtt.MEDIA_TYPE, commit
+            attempt, dict(zip(keys, (track.path for track in made), strict=True)), webvtt.MEDIA_TYPE, commit
         )
         log.info("published %s subtitles=%s", claim.shown, len(rows))
 
@@ -75,7 +75,7 @@ def _extract(attempt: Attempt, source: str, facts: MediaFacts) -> Extraction:
         facts,
         plans.decide(facts).taken,
         attempt.folder,
-        # A made film begins at the source's zero; an original that is played as it is keeps its own clock.
+        # A film that Nebula makes begins at the source's zero; a web-ready original keeps its own clock.
         zero_s=0.0 if planned(attempt.claim, facts).web_ready else facts.start_s,
         control=attempt.control(),
     )

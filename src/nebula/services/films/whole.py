@@ -1,6 +1,6 @@
-"""Films that are made in one piece: copied, or too short or too odd to be cut into chunks.
+"""Makes films in one piece: those that are only copied, are too short for chunks, or cannot be cut into chunks.
 
-Made in a scratch directory, verified, stored under a key that holds the attempt number, and published.
+A film is made in a scratch directory, verified, stored under a key that contains the attempt number, and published.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class WholeFilms:
-    """Makes a film in one claim, and publishes what anyone made."""
+    """Makes a film in one claim. Also publishes films that were made in chunks."""
 
     def __init__(self, sources: Sources, keeping: Keeping, room: Room, encoders: Encoders) -> None:
         self._sources = sources
@@ -44,26 +44,26 @@ class WholeFilms:
     def make(self, attempt: Attempt) -> None:
         """Make the film and publish it."""
         claim = attempt.claim
-        size_bytes = claim.content.size_bytes  # the film's is not known before; about this much is a fair guess
+        size_bytes = claim.content.size_bytes  # an estimate: the film's size is not known yet
         self._room.check(local_bytes=size_bytes, object_bytes=size_bytes)
         attempt.folder.mkdir(parents=True, exist_ok=True)
         target = attempt.folder / "film.mp4"
-        made = self._make(attempt, target)
-        if made is not None:
-            self.publish(attempt, target, *made)
+        rung_and_film = self._make(attempt, target)
+        if rung_and_film is not None:
+            self.publish(attempt, target, *rung_and_film)
 
     def publish(self, attempt: Attempt, target: Path, rung: str, verified: VerifiedFilm) -> None:
-        """Store a verified film, and show it to everyone."""
+        """Store a verified film and make it visible."""
         claim = attempt.claim
         key = object_keys.rendition(claim.job_id, claim.attempt)
-        made = NewRendition(rung=rung, object_key=key, **asdict(verified))
-        self._keeping.keep(attempt, key, target, lambda tx: films.publish_rendition(tx, claim, made))
+        rendition = NewRendition(rung=rung, object_key=key, **asdict(verified))
+        self._keeping.keep(attempt, key, target, lambda tx: films.publish_rendition(tx, claim, rendition))
         log.info("published %s size_bytes=%s", claim.shown, verified.size_bytes)
 
     def _make(self, attempt: Attempt, target: Path) -> tuple[str, VerifiedFilm] | None:
-        """Make the film; if it is not all of its source, once more from a local file, and then as far as it goes.
+        """Make the film. If it is incomplete, make it again from a local file and accept as much as can be read.
 
-        Returns None if the original turns out to need no film: the read of it was cut when it was probed.
+        Returns None if the original turns out to need no film, because the read was cut short when it was probed.
         """
         claim = attempt.claim
         try:
@@ -94,7 +94,7 @@ class WholeFilms:
     def _on_hardware(
         self, attempt: Attempt, source: str, facts: MediaFacts, plan: Plan, target: Path
     ) -> VerifiedFilm | None:
-        """Make the film with this node's hardware; None where it has none for this film, or fails at it."""
+        """Make the film with this node's hardware. Returns None if none suits it, or it failed now or before."""
         claim = attempt.claim
         encoder = self._encoders.choose(facts, plan)
         if encoder == SOFTWARE or not plan.encodes_video or claim.restarts:
@@ -128,8 +128,8 @@ class WholeFilms:
         if plan.encodes_video:
             self._note_encoder(attempt, encoder)
         threads = attempt.pace.threads()
-        made = film.make(source, facts, plan, target, encoder=encoder, threads=threads, control=control)
-        attempt.note_run(made.command, made.log)
+        run = film.make(source, facts, plan, target, encoder=encoder, threads=threads, control=control)
+        attempt.note_run(run.command, run.log)
         verified = film_checks.verify(source, facts, plan, target, accept_short=accept_short, control=control)
         if encoder != SOFTWARE:
             chunk_checks.look_closely(source, plan, target, control=control)
@@ -140,11 +140,11 @@ class WholeFilms:
 
 
 def planned(claim: Claim, facts: MediaFacts | None) -> Plan:
-    """Decide as the probe did: the same facts give the same plan within one version."""
+    """Return the plan that the probe chose: the same facts give the same plan within one plan version."""
     plan = plans.decide(facts, name=claim.name, media_type=claim.media_type)
     return rungs.at(plan, claim.rung)
 
 
 def known_facts(claim: Claim) -> MediaFacts | None:
-    """Return what the probe found."""
+    """Return the facts that the probe found; None if there are none."""
     return None if claim.facts is None else MediaFacts.from_json(claim.facts)
