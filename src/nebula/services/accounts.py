@@ -227,7 +227,7 @@ def _find(tx: Tx, name: str) -> Account | None:
 
 
 def _unblocked(tx: Tx, subjects: list[str], name: str) -> Account | None:
-    """Return the account of that name, or None if it may not sign in; raise TooManyAttempts if a subject is blocked."""
+    """Return the account of that name, or None if it may not sign in. Raises TooManyAttempts if blocked."""
     if wait_s := accounts.blocked_s(tx, subjects):
         raise TooManyAttempts(f"Too many failed sign-ins; try again in {wait_s} s.", retry_after_s=wait_s)
     account = _find(tx, name)
