@@ -1,1 +1,1 @@
-"""The use cases. Here the adapters meet; each public method is one thing that a person or a worker asks for."""
+"""The use cases, which join the adapters. Each public method does one thing that a person or a worker asks for."""

@@ -1,7 +1,7 @@
-"""Signing in and staying so: accounts, sessions, and who a request comes from.
+"""Accounts and sessions: signing in, staying signed in, and who a request comes from.
 
-Nothing here sleeps: who has failed too often is refused with the time to wait. A revocation is committed before the
-refusal that tells of it is raised. Passwords and tokens are in no log and in no error.
+Nothing here sleeps: a client that has failed too often is refused and told how long to wait. A revocation is committed
+before the error that reports it is raised. Passwords and tokens appear in no log and in no error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_USER_AGENT = 200
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a sign-in or a refresh gives."""
+    """The result of a sign-in or a refresh."""
 
     access_token: str = field(repr=False)
     expires_in: int
@@ -39,7 +39,7 @@ class Tokens:
 
 
 class Accounts:
-    """The use cases of accounts. One per process: it remembers sessions for five seconds."""
+    """The use cases of accounts. There is one per process, because it remembers sessions for five seconds."""
 
     def __init__(
         self,
@@ -61,8 +61,8 @@ class Accounts:
     def login(self, name: str, password: str, *, address: str, user_agent: str) -> Tokens:
         """Open a session.
 
-        Raises SignInRequired(code="wrong_credentials"), the same for an unknown name, a wrong password and a disabled
-        account; TooManyAttempts with `retry_after_s`; Busy.
+        Raises SignInRequired(code="wrong_credentials"), which is the same for an unknown name, a wrong password and a
+        disabled account; TooManyAttempts with `retry_after_s`; Busy.
         """
         blocking = _blocking_subjects(name, address)
         account = self._database.read(lambda tx: _unblocked(tx, blocking, name))
@@ -77,9 +77,9 @@ class Accounts:
         return self._tokens(session, secret, jti)
 
     def refresh(self, refresh_token: str, *, address: str, user_agent: str) -> Tokens:
-        """Give new tokens for a refresh token, which is spent by it.
+        """Exchange a refresh token for new tokens. This spends the refresh token.
 
-        Raises SignInRequired: code "session_ended", or "token_reused" where a second use ended the whole session.
+        Raises SignInRequired: code "session_ended", or "token_reused" if a second use ended the whole session.
         """
         secret, jti = RefreshSecret.make(), new_jti()
         digest = refresh_digest(refresh_token)
@@ -94,13 +94,13 @@ class Accounts:
         raise SignInRequired("This session has ended; sign in again.", code="session_ended")
 
     def logout(self, principal: Principal) -> None:
-        """End the session that is asking."""
+        """End the session that makes the request."""
         self._end(principal, principal.session_id)
 
     # Who is asking
 
     def authenticate(self, access_token: str) -> Principal:
-        """Return who sent this access token. Raises SignInRequired."""
+        """Return the principal that an access token belongs to. Raises SignInRequired."""
         claims = self._access_tokens.read(access_token)
         if self._standings.has_seen(claims.jti):
             principal = self._standing(claims.session_id)
@@ -111,17 +111,17 @@ class Accounts:
         return principal
 
     def is_alive(self, session_id: str) -> bool:
-        """Return whether a session still lives, as known for five seconds at most."""
+        """Return whether a session is still alive. The answer is at most five seconds old."""
         return self._standing(session_id) is not None
 
-    # An account's own business
+    # What an account does for itself
 
     def sessions(self, principal: Principal) -> list[Session]:
-        """Return the account's living sessions, the one used last first."""
+        """Return the account's living sessions, the most recently used first."""
         return self._database.read(lambda tx: sessions.living(tx, principal.account_id))
 
     def revoke_session(self, principal: Principal, session_id: str) -> None:
-        """End one of the account's sessions. Raises NotFound for any other."""
+        """End one of the account's sessions. Raises NotFound for any other session."""
         if not self._end(principal, session_id):
             raise NotFound("There is no such session.")
 
@@ -138,18 +138,18 @@ class Accounts:
         new_hash = self._passwords.hash(new)
         self._standings.end(self._database.write(lambda tx: _changed_by(tx, principal, account, new_hash)))
 
-    # At the machine
+    # For the commands on the machine itself
 
     def has_accounts(self) -> bool:
-        """Return whether a first account was made."""
+        """Return whether any account exists."""
         return self._database.read(accounts.any_exists)
 
     def everyone(self) -> list[Account]:
-        """Return every account, the closed ones too, in the order in which they were made."""
+        """Return every account, including disabled ones, in the order of their creation."""
         return self._database.read(accounts.everyone)
 
     def create_account(self, name: str, password: str, role: Role) -> Account:
-        """Make an account. Raises InvalidInput, or Conflict(code="account_exists")."""
+        """Create an account. Raises InvalidInput, or Conflict(code="account_exists")."""
         credentials.checked_account_name(name)
         password_hash = self._passwords.hash(password)
         return self._database.write(lambda tx: accounts.add(tx, name, role, password_hash))
@@ -161,12 +161,12 @@ class Accounts:
         self._standings.end(self._database.write(lambda tx: _changed(tx, account, new_hash)))
 
     def disable_account(self, name: str) -> None:
-        """Close an account: its sessions, links and jobs end, its files stay. Raises NotFound."""
+        """Disable an account. Its sessions, links and jobs end; its files stay. Raises NotFound."""
         account = self._named(name)
         self._standings.end(self._database.write(lambda tx: _disabled(tx, account)))
 
     def enable_account(self, name: str) -> None:
-        """Open a closed account again: its sessions, links and jobs stay ended. Raises NotFound."""
+        """Enable a disabled account. Its ended sessions, links and jobs stay ended. Raises NotFound."""
         account = self._named(name)
         self._database.write(lambda tx: accounts.enable(tx, account.id))
 
@@ -190,7 +190,7 @@ class Accounts:
     def _seen(self, session_id: str, jti: str) -> Principal | None:
         asked_at = self._standings.now()
         principal = self._database.write(lambda tx: sessions.see(tx, session_id, jti))
-        # A token may be dead while its session lives: None says nothing of the session.
+        # A token may be dead while its session is alive, so None says nothing about the session.
         if principal is None or self._standings.keep(session_id, principal, asked_at) is None:
             return None
         self._standings.note_seen(jti)
@@ -205,21 +205,21 @@ class Accounts:
 
 
 def _blocking_subjects(name: str, address: str) -> list[str]:
-    """Return whose failures make a sign-in wait."""
-    # A name that no account can have is no subject: rows keep a bounded length.
-    named = [credentials.account_subject(name)] if credentials.may_be_account_name(name) else []
-    return [credentials.address_subject(address), *named]
+    """Return the subjects whose failures make a sign-in wait."""
+    # A name that no account can have is not counted, so that rows keep a bounded length.
+    account_subjects = [credentials.account_subject(name)] if credentials.may_be_account_name(name) else []
+    return [credentials.address_subject(address), *account_subjects]
 
 
 def _counting_subjects(name: str, address: str) -> list[str]:
-    """Return what a failed sign-in is counted against."""
-    named = [credentials.guess_subject(address, name)] if credentials.may_be_account_name(name) else []
-    return [*_blocking_subjects(name, address), *named]
+    """Return the subjects that a failed sign-in is counted against."""
+    guess_subjects = [credentials.guess_subject(address, name)] if credentials.may_be_account_name(name) else []
+    return [*_blocking_subjects(name, address), *guess_subjects]
 
 
 def _device(address: str, user_agent: str) -> Device:
-    shown = "".join(character for character in user_agent if character.isprintable())
-    return Device(address, shown[:MAX_USER_AGENT].strip() or "unknown")
+    printable_text = "".join(character for character in user_agent if character.isprintable())
+    return Device(address, printable_text[:MAX_USER_AGENT].strip() or "unknown")
 
 
 def _find(tx: Tx, name: str) -> Account | None:
@@ -227,7 +227,7 @@ def _find(tx: Tx, name: str) -> Account | None:
 
 
 def _unblocked(tx: Tx, subjects: list[str], name: str) -> Account | None:
-    """Return the account of that name, if it may sign in; raise TooManyAttempts while a subject is blocked."""
+    """Return the account of that name, or None if it may not sign in. Raises TooManyAttempts if blocked."""
     if wait_s := accounts.blocked_s(tx, subjects):
         raise TooManyAttempts(f"Too many failed sign-ins; try again in {wait_s} s.", retry_after_s=wait_s)
     account = _find(tx, name)
@@ -237,14 +237,14 @@ def _unblocked(tx: Tx, subjects: list[str], name: str) -> Account | None:
 def _signed_in(
     tx: Tx, account: Account | None, device: Device, counted: list[str], tokens: NewTokens
 ) -> Session | None:
-    """Open the session of an account whose password fitted, or count the failure (None)."""
+    """Open a session if the password was right (`account` is set); otherwise count the failure and return None."""
     # The account may have changed while its password was hashed.
     if account is None or accounts.locked(tx, account.id) != account:
         accounts.note_failures(tx, counted)
         return None
     accounts.forget_own_failures(tx, device.address, account.name)
     if device.address == credentials.SHARED_ADDRESS:
-        # One person's failures must not make everybody else wait who comes the same way.
+        # Many people share this address: one person's failures must not make the others wait.
         accounts.clear_failures(tx, [credentials.address_subject(device.address)])
     return sessions.begin(tx, account.id, device, tokens)
 
@@ -256,7 +256,7 @@ def _changed(tx: Tx, account: Account, password_hash: str, *, but: str = "") -> 
 
 
 def _changed_by(tx: Tx, principal: Principal, account: Account, password_hash: str) -> list[str]:
-    # A reset at the machine, while this one hashed, is not to be overwritten.
+    # The password may have been reset on the machine while this one was hashed; do not overwrite it.
     if accounts.locked(tx, account.id) != account:
         raise SignInRequired("This session has ended; sign in again.", code="session_ended")
     return _changed(tx, account, password_hash, but=principal.session_id)

@@ -1,4 +1,4 @@
-"""Jobs as people see them: what is being made, and how they retry, cancel, pause and remove it."""
+"""Jobs as people see them: listing, retrying, cancelling, pausing, resuming and removing them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ log = logging.getLogger(__name__)
 
 
 class Jobs:
-    """The work list."""
+    """The use cases of jobs."""
 
     def __init__(self, database: Database, messages: Messages) -> None:
         self._database = database
         self._messages = messages
 
     def page(self, principal: Principal, query: JobQuery) -> Page[Job]:
-        """Return one page of the jobs, the newest first: the owner's has all, others' those on files that they see."""
-        found = self._database.read(lambda tx: listing.job_page(tx, principal, query))
-        items = tuple(found[: query.limit])
-        last = items[-1] if len(found) > query.limit else None
+        """Return one page of jobs, the newest first. The owner sees all; others see jobs of files that they may see."""
+        matching_jobs = self._database.read(lambda tx: listing.job_page(tx, principal, query))
+        items = tuple(matching_jobs[: query.limit])
+        last = items[-1] if len(matching_jobs) > query.limit else None
         return Page(items, None if last is None else Position(last.created_at, last.id).to_cursor())
 
     def find(self, principal: Principal, job_id: str) -> Job:
@@ -35,7 +35,7 @@ class Jobs:
         return self._database.read(lambda tx: _record(tx, principal, _seen(tx, principal, job_id)))
 
     def retry(self, principal: Principal, job_id: str) -> Job:
-        """Start a failed or cancelled job anew. Raises Conflict if it is neither, or if its file is in the trash."""
+        """Start a failed or cancelled job again. Raises Conflict if it is neither, or if its file is in the trash."""
 
         def work(tx: Tx, job_id: str) -> None:
             jobs.requeue(tx, job_id)
@@ -47,22 +47,22 @@ class Jobs:
         return job
 
     def cancel(self, principal: Principal, job_id: str) -> Job:
-        """Stop a live job; its worker lets go within seconds. Raises Conflict if it has ended."""
+        """Cancel a live job; its worker stops within seconds. Raises Conflict if it has ended."""
         return self._change(principal, job_id, "cancelled", jobs.cancel)
 
     def pause(self, principal: Principal, job_id: str) -> Job:
-        """Stop a live job until `resume`; its worker lets go within seconds. Raises Conflict if it has ended."""
+        """Stop a live job until `resume`; its worker stops within seconds. Raises Conflict if it has ended."""
         reason = f"paused by {principal.name}"
         return self._change(principal, job_id, "paused", lambda tx, job_id: jobs.pause(tx, job_id, reason))
 
     def resume(self, principal: Principal, job_id: str) -> Job:
-        """Let a job go on that a person paused. Raises Conflict for every other."""
+        """Let a job continue that a person paused. Raises Conflict for any other job."""
         job = self._change(principal, job_id, "resumed", jobs.resume)
         self._messages.wake(job.queue)
         return job
 
     def remove(self, principal: Principal, job_id: str) -> None:
-        """Stop a job and forget it: it can never be retried."""
+        """Stop a job and delete it. It cannot be retried afterwards."""
         self._database.write(lambda tx: jobs.remove(tx, _owned(tx, principal, job_id)))
         log.info("removed job=%s account=%s", job_id, principal.account_id)
 
@@ -81,7 +81,10 @@ def _record(tx: Tx, principal: Principal, job_id: str) -> Job:
 
 
 def _seen(tx: Tx, principal: Principal, job_id: str) -> str:
-    """Return the id of a job that this account may see. Its row is not loaded: statements in SQL change it."""
+    """Return `job_id` if this account may see the job. Its row is not loaded, because SQL statements change it.
+
+    Raises NotFound.
+    """
     content = jobs.content_of(tx, job_id)
     if content is None or not (principal.is_owner or any(files.may_see(file, principal) for file in content.files)):
         raise NotFound("There is no such job.", code="job_not_found")

@@ -1,4 +1,4 @@
-"""The library: listing, renaming, sharing, the trash and what leaves it for good."""
+"""The library: listing, renaming and sharing files, the trash, and deleting for good."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Library:
 
     def page(self, principal: Principal, query: FileQuery) -> Page[FileDetails]:
         """Return one page of the files that this account may see."""
-        found = self._database.read(lambda tx: listing.file_page(tx, principal, query))
-        items = tuple(found[: query.limit])
-        last = items[-1].file if len(found) > query.limit else None
+        matching_files = self._database.read(lambda tx: listing.file_page(tx, principal, query))
+        items = tuple(matching_files[: query.limit])
+        last = items[-1].file if len(matching_files) > query.limit else None
         return Page(items, None if last is None else Position(last.created_at, last.id).to_cursor())
 
     def details(self, principal: Principal, file_id: str) -> FileDetails:
@@ -57,7 +57,7 @@ class Library:
         return self._database.write(work)
 
     def remove(self, principal: Principal, file_id: str) -> None:
-        """Put a file into the trash; one that is there already goes for good, and its room is free at once."""
+        """Put a file into the trash. If it is there already, delete it for good and free its space at once."""
 
         def work(tx: Tx) -> bool:
             row = _owned(tx, principal, file_id)
@@ -71,7 +71,7 @@ class Library:
             self._free_room()
 
     def restore(self, principal: Principal, file_id: str) -> FileDetails:
-        """Take a file out of the trash; what its content misses is made."""
+        """Take a file out of the trash, and start the work that its content still lacks."""
 
         def work(tx: Tx) -> FileDetails:
             row = _owned(tx, principal, file_id)
@@ -89,10 +89,10 @@ class Library:
         self._free_room()
 
     def _free_room(self) -> None:
-        """Delete the doomed objects that are due. What the store refuses now is tried again by the next sweep."""
+        """Delete the doomed objects that are due. If the store fails, the next sweep tries again."""
         for object_key in self._database.read(files.due_objects):
             try:
-                # Also what no row knows by id: a worker that was killed while it stored a large film leaves one.
+                # No row names these: a worker that is killed while it stores a large film leaves one behind.
                 for multipart_id in self._storage.list_multiparts(object_key):
                     self._storage.abort_multipart(object_key, multipart_id)
                 self._storage.delete(object_key)

@@ -1,6 +1,6 @@
-"""Links: an opaque URL for one representation of one file, that any player opens and its account ends at any time.
+"""Links: opaque URLs, each for one representation of one file. Any player can open one; its account can revoke it.
 
-A token is 32 random bytes, stored as its digest alone: nobody who reads the database can open anything.
+A token is 32 random bytes. Only its digest is stored, so reading the database is not enough to open a link.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MOST_LISTED = 1000
 
 
 class Links:
-    """Makes, lists, ends and opens links."""
+    """Creates, lists, revokes and opens links."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -51,11 +51,11 @@ class Links:
         subtitles_id: str | None = None,
         expires_s: int | None = None,
     ) -> Link:
-        """Make a link; the record returned is the only one that ever holds its token.
+        """Create a link. Only the record that is returned here has the token; it cannot be read again later.
 
-        "auto" is what plays everywhere in the best quality, or else the original; it stays what it is, whatever is made
-        later. `subtitles_id` is one of the file's subtitles instead of a film. Raises NotFound, InvalidInput
-        (invalid_expiry, invalid_quality).
+        "auto" is the best representation that plays everywhere, or else the original. It is chosen now and does not
+        change when more renditions are made. With `subtitles_id` the link is for these subtitles instead of a film.
+        Raises NotFound, InvalidInput (invalid_expiry, invalid_quality).
         """
         if expires_s is not None and not SHORTEST_LIFE_S <= expires_s <= LONGEST_LIFE_S:
             raise InvalidInput(
@@ -88,31 +88,31 @@ class Links:
         return dataclasses.replace(link, token=token)
 
     def list(self, principal: Principal) -> list[Link]:
-        """Return the account's living links, the newest first; their tokens are not known any more."""
+        """Return the account's living links, the newest first, without their tokens."""
         return self._database.read(lambda tx: links.living(tx, principal.account_id, MOST_LISTED))
 
     def revoke(self, principal: Principal, link_id: str) -> None:
-        """End a link: at once for new requests, within half a minute for what runs. Raises NotFound."""
+        """Revoke a link. New requests fail at once; running ones end within half a minute. Raises NotFound."""
         if not self._database.write(lambda tx: links.revoke(tx, principal.account_id, link_id)):
             raise NotFound("There is no such link.", code="link_not_found")
         log.info("link revoked link=%s account=%s", link_id, principal.account_id)
 
     def open(self, token: str) -> Representation:
-        """Return what the link stands for. Raises NotFound, the same for every reason."""
+        """Return the representation that a link stands for. Raises NotFound, which is the same for every reason."""
         digest = _digest(token)
-        found = self._database.read(lambda tx: _target(tx, digest))
-        if found is None:
+        target = self._database.read(lambda tx: _target(tx, digest))
+        if target is None:
             raise NotFound("This link does not exist, or it has ended.", code="link_not_found")
-        link, file, chosen = found
-        opened = _representation(file, chosen, self._watch(digest))
-        return dataclasses.replace(opened, link=(link.account_id, link.id))
+        link, file, chosen = target
+        representation = _representation(file, chosen, self._watch(digest))
+        return dataclasses.replace(representation, link=(link.account_id, link.id))
 
     def _watch(self, digest: str) -> Callable[[], bool]:
         def may_continue() -> bool:
             try:
                 return self._database.read(lambda tx: links.find_alive(tx, digest, ORIGINAL) is not None)
             except StoreUnavailable:
-                return True  # nothing can be revoked meanwhile, and a film outlives a restart of the database
+                return True  # nothing can be revoked now, and a film should play on while the database restarts
 
         return may_continue
 
@@ -122,7 +122,7 @@ def _digest(token: str) -> str:
 
 
 def _chosen(file: File, renditions: list[Rendition], quality: str) -> Rendition | None:
-    """Return the rendition of that quality; None is the original."""
+    """Return the rendition of that quality, or None for the original. Raises InvalidInput (invalid_quality)."""
     if quality == AUTO:
         best = best_for_web(file, renditions)
         return best if isinstance(best, Rendition) else None
@@ -155,9 +155,9 @@ def _target(tx: Tx, digest: str) -> tuple[Link, File, Rendition | Subtitles | No
     if link is None or file is None:
         return None
     if link.subtitles_id is not None:
-        found = subtitles.find(tx, file.content.id, link.subtitles_id)
-        return None if found is None else (link, file, found)
+        subtitle_record = subtitles.find(tx, file.content.id, link.subtitles_id)
+        return None if subtitle_record is None else (link, file, subtitle_record)
     if link.rendition_id is None:
         return link, file, None
     renditions = files.renditions(tx, file.content.id)
-    return next(((link, file, one) for one in renditions if one.id == link.rendition_id), None)
+    return next(((link, file, rendition) for rendition in renditions if rendition.id == link.rendition_id), None)

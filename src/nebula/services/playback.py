@@ -1,4 +1,4 @@
-"""Playback: which stored object stands for a file, and until when its bytes may flow."""
+"""Playback: which stored object represents a file, and how long its bytes may be sent."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ ANY = "any"
 
 @dataclass(frozen=True)
 class Representation:
-    """Fixed bytes that stand for a file, with what their headers say."""
+    """Stored bytes that represent a file, with the values of their HTTP headers."""
 
     object_key: str
     size_bytes: int
-    etag: str  # strong, quoted: made from the digest
+    etag: str  # strong, in quotes; made from the digest
     media_type: str
     name: str
     modified_at: datetime
-    may_continue: Callable[[], bool]  # asked while a body runs; False ends it
+    may_continue: Callable[[], bool]  # called while a body is sent; False ends it
     link: tuple[str, str] | None = None  # the account and the id of the link that opened it, if one did
 
 
 class Playback:
-    """Finds the bytes to play. Whether a file exists at all is said only to who may see it."""
+    """Finds the bytes to play. If an account may not see a file, it does not learn whether the file exists."""
 
     def __init__(self, database: Database, is_alive: Callable[[str], bool]) -> None:
         self._database = database
         self._is_alive = is_alive
 
     def original(self, principal: Principal, file_id: str) -> Representation:
-        """Return the stored bytes as they came. Raises NotFound."""
+        """Return the file's original. Raises NotFound."""
         file = self._database.read(lambda tx: seen(tx, principal, file_id))
         return of_original(file, self._watch(principal, file_id))
 
@@ -73,8 +73,9 @@ class Playback:
     def stream_path(self, principal: Principal, file_id: str, purpose: str) -> str:
         """Return the path, below the API's version, of the best representation for `purpose`.
 
-        WEB plays everywhere; ANY is the same or else the original. Raises NotFound, and Conflict where nothing
-        plays everywhere: not_ready (with state, progress and retry_after_s), film_failed or not_a_film.
+        WEB asks for one that plays everywhere; ANY falls back to the original. Raises NotFound, and Conflict if
+        WEB is asked for and nothing plays everywhere: not_ready (with state, progress and retry_after_s), film_failed
+        or not_a_film.
         """
 
         def work(tx: Tx) -> FileDetails:
@@ -96,7 +97,7 @@ class Playback:
                     lambda tx: _find(tx, principal, file_id) is not None
                 )
             except StoreUnavailable:
-                return True  # nothing can be revoked meanwhile, and a film outlives a restart of the database
+                return True  # nothing can be revoked now, and a film should play on while the database restarts
 
         return may_continue
 
@@ -142,48 +143,51 @@ def of_subtitles(file: File, found: Subtitles, may_continue: Callable[[], bool])
 
 
 def subtitles_name(name: str, language: str | None) -> str:
-    """Return what the subtitles of a file are called: players look for the language before the ending."""
+    """Return the name of a file's subtitles. Players look for the language just before the extension."""
     tag = language_tag(language)
     return names.with_suffix(name, f".{tag}.vtt" if tag else ".vtt")
 
 
 def found_subtitles(tx: Tx, file: File, subtitles_id: str) -> Subtitles:
     """Return one of a file's subtitles. Raises NotFound."""
-    found = subtitles.find(tx, file.content.id, subtitles_id)
-    if found is None:
+    subtitle_record = subtitles.find(tx, file.content.id, subtitles_id)
+    if subtitle_record is None:
         raise NotFound("The file has no such subtitles.", code="subtitles_not_found")
-    return found
+    return subtitle_record
 
 
 def best_for_web(file: File, renditions: tuple[Rendition, ...] | list[Rendition]) -> Rendition | File | None:
-    """Return what plays everywhere in the best quality: the original itself, or the highest rendition."""
+    """Return the best version that plays everywhere: the original if it is web-ready, or else the highest rendition.
+
+    None if there is neither.
+    """
     if file.content.web_ready:
         return file
     return max(renditions, key=lambda rendition: rendition.height, default=None)
 
 
 def why_not_ready(details: FileDetails) -> Conflict:
-    """Say why nothing of the file plays everywhere, and when to ask again."""
+    """Return the error that says why no version of the file plays everywhere, and when to ask again."""
     state = details.file.content.state
-    of_film = [job for job in details.jobs if job.kind in FILM_JOBS]
-    live = [job for job in of_film if job.state in LIVE_JOB_STATES]
-    if state is FileState.PROCESSING or live:
-        return _not_ready(live[0] if live else None)
-    failed = [job for job in of_film if job.state is JobState.FAILED]
-    if state is FileState.FAILED and failed:
-        why = failed[-1].error or "unknown"
+    film_jobs = [job for job in details.jobs if job.kind in FILM_JOBS]
+    live_jobs = [job for job in film_jobs if job.state in LIVE_JOB_STATES]
+    if state is FileState.PROCESSING or live_jobs:
+        return _not_ready(live_jobs[0] if live_jobs else None)
+    failed_jobs = [job for job in film_jobs if job.state is JobState.FAILED]
+    if state is FileState.FAILED and failed_jobs:
+        error_text = failed_jobs[-1].error or "unknown"
         return Conflict(
-            f"No film could be made of this file: {why} The original can be played or downloaded.",
+            f"No film could be made of this file: {error_text} The original can be played or downloaded.",
             code="film_failed",
             state=state,
-            reason=why,
-            job_id=failed[-1].id,
+            reason=error_text,
+            job_id=failed_jobs[-1].id,
         )
     return Conflict("This file has no film; its original can be downloaded.", code="not_a_film", state=state)
 
 
 def seen(tx: Tx, principal: Principal, file_id: str) -> File:
-    """Return the file where this account may see it and it is not in the trash. Raises NotFound."""
+    """Return a file. Raises NotFound if this account may not see it or it is in the trash."""
     file = _find(tx, principal, file_id)
     if file is None:
         raise NotFound("There is no such file, or it is not yours to see.", code="file_not_found")

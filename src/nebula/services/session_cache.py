@@ -1,6 +1,6 @@
-"""Who sessions belong to, remembered for five seconds: the look-up of each request, without asking the database.
+"""A cache of who sessions belong to, for five seconds, so that not every request asks the database.
 
-What this process ends is refused at once; what another one ends, within LIFE_S.
+A session that this process ends is refused at once; one that another process ends, within LIFE_S.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ MOST = 10_000
 
 @dataclass(frozen=True)
 class _Known:
-    principal: Principal | None  # None: the session has ended, and an ended session never lives again
+    principal: Principal | None  # None: the session has ended, which is final
     asked_at: float
 
 
 class Standings:
-    """A bounded memory that threads share."""
+    """The cache. It is bounded, and threads may share it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -32,7 +32,7 @@ class Standings:
         self._seen: dict[str, None] = {}
 
     def find(self, session_id: str, ask: Callable[[], Principal | None]) -> Principal | None:
-        """Return whose session this is, or None where it has ended; `ask` the database where that is not known."""
+        """Return whose session this is, or None if it has ended. Calls `ask`, which asks the database, if not known."""
         asked_at = self.now()
         known = self._known.get(session_id)
         if known is not None and asked_at - known.asked_at < LIFE_S:
@@ -40,7 +40,7 @@ class Standings:
         return self.keep(session_id, ask(), asked_at)
 
     def keep(self, session_id: str, principal: Principal | None, asked_at: float) -> Principal | None:
-        """Remember an answer to a question of `asked_at`; return it, or None where the session ended meanwhile."""
+        """Store what the database answered at `asked_at`; return it, or None if the session has ended meanwhile."""
         with self._lock:
             earlier = self._known.get(session_id)
             if earlier is not None and earlier.principal is None:
@@ -51,24 +51,24 @@ class Standings:
             return principal
 
     def now(self) -> float:
-        """The moment by which answers grow old."""
+        """Return the time on the clock by which answers expire."""
         return self._clock()
 
     def end(self, session_ids: Iterable[str]) -> None:
-        """Refuse these sessions from now on; call it after the commit that ended them."""
+        """Refuse these sessions from now on. Call this after the commit that ended them."""
         with self._lock:
             for session_id in session_ids:
                 self._known[session_id] = _Known(None, self._clock())
 
     def has_seen(self, jti: str) -> bool:
-        """Return whether this access token's arrival is noted in the database already."""
+        """Return whether the database already knows that this access token was used."""
         return jti in self._seen
 
     def note_seen(self, jti: str) -> None:
-        """Remember that an access token's arrival is noted."""
+        """Remember that the database knows that this access token was used."""
         with self._lock:
             if len(self._seen) >= MOST:
-                # Forgetting is harmless: it costs one more write.
+                # Forgetting is harmless: it costs one more database write per token.
                 self._seen.clear()
             self._seen[jti] = None
 

@@ -1,1 +1,1 @@
-"""The machine itself: throttle, viewers, nodes, status, operations, backups, consistency, sweep."""
+"""The use cases of the machine: throttle, viewers, nodes, status, operations, backups, consistency, sweep."""

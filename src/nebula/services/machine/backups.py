@@ -1,4 +1,4 @@
-"""The backup as the machine's program tells it, and as people see it. Making one is the machine's."""
+"""The state of the backup, as the backup program reports it and as people see it. Backups are not made here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOLDER = "backup"
 
 @dataclass(frozen=True)
 class BackupStanding:
-    """How the backup is; `backup` is None where none is set up."""
+    """The state of the backup. `backup` is None if none is set up."""
 
     state: BackupState
     is_running: bool
@@ -26,46 +26,49 @@ class BackupStanding:
 
 
 class Backups:
-    """What is noted of the backup."""
+    """The use cases of the backup record."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def hold(self) -> datetime:
-        """Keep every object where it is, for a while; return until when. A backup that runs says so again and again."""
+        """Keep the sweep from deleting objects for PURGE_HOLD_S; return when that time ends.
+
+        A running backup calls this again and again to extend it.
+        """
         return self._database.write(lambda tx: backups.hold(tx, HOLDER, PURGE_HOLD_S))
 
     def release(self) -> None:
-        """Let the sweep delete again. Raises NotFound where the hold had run out: objects may have gone meanwhile."""
+        """Let the sweep delete objects again. Raises NotFound if that time had run out: objects may be gone by now."""
         if not self._database.write(lambda tx: backups.release(tx, HOLDER)):
             raise NotFound("Nothing is held any more: the hold had run out.")
 
     def set_up(self, target: str, kept: str, warning: str | None) -> None:
-        """Note where backups go and how long they are kept; `warning` is what is wrong with that target."""
+        """Record where backups go and how long they are kept. `warning` says what is wrong with that target."""
         if not target or not kept:
             raise InvalidInput("A backup has a target, and is kept for some time.")
         self._database.write(lambda tx: backups.set_up(tx, target, kept, warning))
 
     def forget(self) -> None:
-        """Note that no backup is set up."""
+        """Record that no backup is set up."""
         self._database.write(backups.forget)
 
     def note(self, step: str, sentence: str) -> None:
-        """Note how it went: `made`, `failed`, `read` or `unreadable`. Raises NotFound where no backup is set up."""
-        noted = {
+        """Record the result of a step: `made`, `failed`, `read` or `unreadable`. Raises NotFound if none is set up."""
+        note_step = {
             "made": backups.note_made,
             "failed": backups.note_failed,
             "read": backups.note_read,
             "unreadable": backups.note_unreadable,
         }[step]
-        if not self._database.write(lambda tx: noted(tx, sentence)):
+        if not self._database.write(lambda tx: note_step(tx, sentence)):
             raise NotFound("No backup is set up.")
 
     def standing(self) -> BackupStanding:
-        """Return how the backup is."""
+        """Return the state of the backup."""
 
         def work(tx: Tx) -> BackupStanding:
-            found = backups.find(tx)
-            return BackupStanding(state(found, aware(tx.now)), backups.is_held(tx), found)
+            backup = backups.find(tx)
+            return BackupStanding(state(backup, aware(tx.now)), backups.is_held(tx), backup)
 
         return self._database.read(work)

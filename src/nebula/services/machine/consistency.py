@@ -1,6 +1,6 @@
-"""Is everything as it should be? Asks every part that a server needs, and compares the store with the rows.
+"""The checks of a server: whether each dependency answers, and whether the store has the objects that the rows name.
 
-Nothing is changed: an object that no row names is a person's to remove (a wrong DATABASE_URL must not empty a bucket).
+Nothing is changed. If no row names an object, a person must remove it: a wrong DATABASE_URL must not empty a bucket.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from nebula.db.database import Database
 from nebula.errors import NebulaError
 from nebula.storage.contract import ObjectStorage
 
-SHOWN = 20  # of a list of keys
+SHOWN = 20  # at most so many keys of a list are reported
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Finding:
 
 
 class Checks:
-    """The questions, in the order in which their answers explain each other."""
+    """Runs the checks in an order in which an earlier answer explains later ones."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Checks:
         self._programs = programs
 
     def run(self) -> Iterator[Finding]:
-        """Yield a finding for each part, and for each object that is missing or unknown."""
+        """Yield a finding for each dependency, and for each object that is missing or unknown (SHOWN of each)."""
         yield Finding("settings", True, "read and usable")
         yield _asked("database", self._database.check)
         schema = _asked("schema", self._schema)
@@ -57,9 +57,10 @@ class Checks:
             yield from self._compared()
 
     def _compared(self) -> Iterator[Finding]:
-        # A key's row comes before its object and goes after it; asked before and after, work that runs misleads nobody.
+        # A row is written before its object is stored, and removed after its object is deleted. So the rows are read
+        # before and after the listing, and work that runs meanwhile causes no false finding.
         before = self._database.read(objects.named)
-        stored = {found.key for found in self._storage.list_objects()}
+        stored = {stored_object.key for stored_object in self._storage.list_objects()}
         after = self._database.read(objects.named)
         missing = sorted((before.needed & after.needed) - stored)
         unknown = sorted(key for key in stored if key not in before and key not in after)

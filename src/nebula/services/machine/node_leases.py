@@ -1,4 +1,4 @@
-"""What a node held goes back to its queue: when its worker starts again, and when the node leaves for good."""
+"""Gives back the leases of a node: when its worker starts again, and when the node is removed for good."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from nebula.errors import NotFound
 
 
 class Messages(Protocol):
-    """What tells the workers that there is work (messages.py)."""
+    """What wakes the workers when there is work (messages.py)."""
 
     def wake(self, queue: Queue) -> None: ...
 
 
 def give_back(tx: Tx, queue: Queue, node: str) -> list[str]:
-    """Give back every lease of a node's worker, which has ended; return what they were of, for the journal."""
+    """Give back every lease of a node's worker that has ended. Returns a description of each task, for the journal."""
     returned = tasks.give_back(tx, queue, node)
     for interrupted in returned:
-        # Nobody is storing it any more.
+        # Nobody stores this object any more.
         files.doom(tx, _object_key(interrupted))
     return [interrupted.shown for interrupted in returned]
 
@@ -36,10 +36,13 @@ def _object_key(task: TaskAttempt) -> str:
 
 
 def forget(database: Database, messages: Messages, node: str) -> list[str]:
-    """Remove a node that can reach the stores no more; return what it gave back. Raises NotFound."""
+    """Remove a node that can no longer reach the stores. Returns a description of each task that it gave back.
+
+    Raises NotFound.
+    """
 
     def work(tx: Tx) -> list[str] | None:
-        returned = [shown for queue in Queue for shown in give_back(tx, queue, node)]
+        returned = [description for queue in Queue for description in give_back(tx, queue, node)]
         return returned if nodes.forget(tx, node) else None
 
     returned = database.write(work)

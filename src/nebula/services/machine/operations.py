@@ -1,4 +1,4 @@
-"""What an owner may ask of the machine itself. A row and an id in the spool: carrying it out is the machine's."""
+"""What an owner may ask the machine to do. A request is a row and an id in the spool; root's path unit runs it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ PUSH = "push"
 
 
 class Operations:
-    """`spool` is a directory that the machine watches; None where nothing does (script/server)."""
+    """The use cases of operations.
+
+    `spool` is a directory that the machine watches; None if nothing watches one (script/server).
+    """
 
     def __init__(self, database: Database, spool: Path | None) -> None:
         self._database = database
@@ -32,9 +35,9 @@ class Operations:
         return self._database.read(lambda tx: operations.latest(tx, SHOWN))
 
     def request(self, principal: Principal, kind: OperationKind) -> Operation:
-        """Ask for an operation. One of that kind that still waits or runs is the answer to a second request.
+        """Ask for an operation. If one of that kind is already waiting or running, return it.
 
-        Raises InvalidInput for what cannot be asked for, Conflict on a machine that was not provisioned.
+        Raises InvalidInput if the kind cannot be asked for, and Conflict if the machine was not provisioned.
         """
         if kind not in ASKED_FOR:
             raise InvalidInput("A deploy is asked for by git push nebula main.", code="invalid_kind", field="kind")
@@ -43,42 +46,42 @@ class Operations:
         def work(tx: Tx) -> Operation:
             return operations.live(tx, kind) or operations.add(tx, kind, principal.name)
 
-        asked = self._database.write(work)
-        if asked.state is OperationState.QUEUED:
-            self._put(spool, asked)
-        log.info("asked operation=%s kind=%s account=%s", asked.id, kind, principal.account_id)
-        return asked
+        operation = self._database.write(work)
+        if operation.state is OperationState.QUEUED:
+            self._put(spool, operation)
+        log.info("asked operation=%s kind=%s account=%s", operation.id, kind, principal.account_id)
+        return operation
 
     def begin(self, commit_id: str) -> Operation:
-        """Note that the machine deploys a commit that was pushed."""
+        """Record that the machine begins to deploy a commit that was pushed."""
 
         def work(tx: Tx) -> Operation:
             operations.end_cut_off(tx)
-            added = operations.add(tx, OperationKind.DEPLOY, PUSH, commit_id=commit_id)
+            operation = operations.add(tx, OperationKind.DEPLOY, PUSH, commit_id=commit_id)
             tx.flush()
-            return operations.take(tx, added.id) or added
+            return operations.take(tx, operation.id) or operation
 
         return self._database.write(work)
 
     def take(self, operation_id: str) -> Operation:
-        """Note that the machine carries out what was asked for. Raises NotFound where nothing of that id waits."""
+        """Record that the machine begins an operation. Raises NotFound if no operation of that id waits."""
 
         def work(tx: Tx) -> Operation:
             operations.end_cut_off(tx)
-            taken = operations.take(tx, operation_id)
-            if taken is None:
+            operation = operations.take(tx, operation_id)
+            if operation is None:
                 raise NotFound("No operation of that id waits.")
-            return taken
+            return operation
 
         return self._database.write(work)
 
     def end(self, operation_id: str, state: OperationState, message: str, release: str | None) -> None:
-        """Note how an operation ended. Raises NotFound where nothing of that id runs."""
+        """Record how an operation ended. Raises NotFound if no operation of that id runs."""
         if not self._database.write(lambda tx: operations.end(tx, operation_id, state, message, release)):
             raise NotFound("No operation of that id runs.")
 
     def end_cut_off(self) -> None:
-        """Note that nothing is carried out now: what was, was on another machine, before a restore."""
+        """Record that no operation is running: after a restore, running ones were on another machine."""
         self._database.write(operations.end_cut_off)
 
     def _checked_spool(self) -> Path:
@@ -93,13 +96,13 @@ class Operations:
         try:
             os.close(os.open(spool / asked.id, os.O_CREAT | os.O_WRONLY, 0o600))
         except OSError as error:
-            # The row waits; asking again writes its id again.
+            # The row stays queued; a second request writes its id again.
             raise StoreUnavailable(
                 "spool", f"The request could not be written ({error.strerror}); try again."
             ) from error
 
 
 def running_release() -> str | None:
-    """Return the name of the release that this process runs; None outside of releases/."""
+    """Return the name of the release that this process runs, or None if it is not in releases/."""
     home = Path(sys.prefix).resolve().parent
     return home.name if home.parent.name == "releases" else None

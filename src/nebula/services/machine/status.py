@@ -1,4 +1,4 @@
-"""How the machine is: dependencies, disk, queue, nodes."""
+"""The machine's status: dependencies, disk, counts, nodes, power, backup."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from nebula.services.machine.backups import Backups, BackupStanding
 from nebula.storage.contract import ObjectStorage
 
 CHECK_S = 4.0
-CHANGES_SHOWN = 50  # of a node's history
-NEEDED = ("database", "objects")  # without the queue everything works, only later
+CHANGES_SHOWN = 50  # at most so many changes of a node are returned
+NEEDED = ("database", "objects")  # without the queue everything still works, but later
 
 
 @dataclass(frozen=True)
 class Disk:
-    """Room where this node keeps its data; `objects_free_bytes` where the objects lie, None if that is elsewhere."""
+    """Space on the disk of this node's data. `objects_free_bytes` is for the objects' disk; None if it is unknown."""
 
     total_bytes: int
     free_bytes: int
@@ -46,14 +46,14 @@ class Overview:
 
 @dataclass(frozen=True)
 class PowerOfNode:
-    """A node with its power, and the latest changes where the one who asks may see them."""
+    """A node with its power. `history` has its latest changes, or is None if the principal may not see them."""
 
     node: Node
     history: tuple[PowerChange, ...] | None
 
 
 class Status:
-    """Looks at everything that the gateway stands on."""
+    """Checks everything that the gateway depends on."""
 
     def __init__(
         self, database: Database, storage: ObjectStorage, messages: Messages, *, data_dir: Path, reserve_bytes: int
@@ -66,7 +66,7 @@ class Status:
         self._threads = ThreadPoolExecutor(6, thread_name_prefix="check")
 
     def services(self) -> dict[str, bool]:
-        """Say of each dependency whether it answers; none is waited for longer than four seconds."""
+        """Return for each dependency whether it answers within CHECK_S (four seconds)."""
         checks: dict[str, Callable[[], None]] = {
             "database": self._database.check,
             "objects": self._storage.check,
@@ -77,39 +77,39 @@ class Status:
         return {name: future.done() and future.result() for name, future in running.items()}
 
     def is_ready(self, services: dict[str, bool]) -> bool:
-        """Say whether the gateway can serve with these dependencies."""
+        """Return whether the gateway can serve requests with these dependencies."""
         return all(services[name] for name in NEEDED)
 
     def overview(self) -> Overview:
-        """Return everything at once. Raises StoreUnavailable where the database does not answer."""
+        """Return everything at once. Raises StoreUnavailable if the database does not answer."""
         return Overview(self.services(), self.disk(), self.counts(), self.nodes(), self.backup())
 
     def disk(self) -> Disk:
-        """Return the room on this node."""
+        """Return the disk space of this node."""
         self._data_dir.mkdir(parents=True, exist_ok=True)
         usage = shutil.disk_usage(self._data_dir)
         return Disk(usage.total, usage.free, self._reserve_bytes, self._storage.free_bytes())
 
     def counts(self) -> Counts:
-        """Return how many of what there are."""
+        """Return the counts of files, stored bytes, jobs and unfinished uploads."""
         return self._database.read(counts.count)
 
     def nodes(self) -> list[Node]:
-        """Return the nodes that were ever seen, the latest first."""
+        """Return all known nodes, the most recently seen first."""
         return self._database.read(nodes.all_nodes)
 
     def backup(self) -> BackupStanding:
-        """Return how the backup is."""
+        """Return the state of the backup."""
         return Backups(self._database).standing()
 
     def power(self, principal: Principal) -> list[PowerOfNode]:
-        """Return the power of the nodes that encode, the latest seen first; the history is for the owner."""
+        """Return the power of the nodes that encode, the most recently seen first. Only the owner gets the history."""
 
         def work(tx: Tx) -> list[PowerOfNode]:
-            found = [node for node in nodes.all_nodes(tx) if node.power is not None]
+            nodes_with_power = [node for node in nodes.all_nodes(tx) if node.power is not None]
             if not principal.is_owner:
-                return [PowerOfNode(node, None) for node in found]
-            return [PowerOfNode(node, tuple(power.changes(tx, node.name, CHANGES_SHOWN))) for node in found]
+                return [PowerOfNode(node, None) for node in nodes_with_power]
+            return [PowerOfNode(node, tuple(power.changes(tx, node.name, CHANGES_SHOWN))) for node in nodes_with_power]
 
         return self._database.read(work)
 

@@ -1,6 +1,6 @@
-"""The sweep: each minute it makes up for what a crash, a lost message or a store's outage left undone.
+"""The sweep: each minute it repairs what a crash, a lost message or the outage of a store left undone.
 
-Its parts know nothing of each other: one that fails says so in the journal, and the next one runs.
+Its steps are independent. If a step fails, the error is logged and the next step runs.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class Sweeper(Protocol):
     """A service with something to sweep."""
 
     def sweep(self) -> None:
-        """Finish or undo what was left half way. May run at any time, on several nodes at once."""
+        """Finish or undo what was left half done. It may run at any time, and on several nodes at once."""
 
 
 class Sweep:
-    """Every part of the sweep, in order."""
+    """All steps of the sweep, in order."""
 
     def __init__(
         self,
@@ -53,13 +53,13 @@ class Sweep:
         ]
 
     def run(self) -> None:
-        """Run every part once."""
+        """Run every step once."""
         for name, part in self._parts:
             try:
                 part()
             except StoreUnavailable as error:
                 log.warning("sweep waits part=%s store=%s", name, error.store)
-            except Exception:  # one part's mistake must not keep the others from running
+            except Exception:  # an error in one step must not keep the others from running
                 log.exception("sweep failed part=%s", name)
 
     def _expire_leases(self) -> None:

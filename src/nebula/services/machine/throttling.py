@@ -1,9 +1,9 @@
-"""The throttle of a node's encoder: reads its power every few seconds, decides, and keeps what was decided.
+"""The throttle of a node's encoder: reads the node's power every few seconds, decides, and records the decision.
 
-The worker that owns the encoder runs it. What may be done right now stands in a `Pace`, which that worker's attempts
-look at as often as they like; the reading, the decision and its history are in the database for everyone else. A
-reading that fails is unknown, an unreachable database waits: neither holds the encoder up. Nothing here, and nothing
-that it calls, can switch a machine off: that is upower's.
+It runs in the worker that owns the encoder. What that worker's attempts may do right now is in a `Pace`, which they can
+read as often as they like. The reading, the decision and its history are in the database for everyone else. If a
+reading fails, the power is unknown; if the database is unreachable, the next sample writes again. Neither stops the
+encoder. Nothing here, and nothing that it calls, can switch a machine off; upower does that.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ from nebula.power import PowerSupplies, load
 
 log = logging.getLogger(__name__)
 
-NOTE_S = 30.0  # a reading that shows nothing new is noted so often
+NOTE_S = 30.0  # how often a reading is written if nothing has changed
 JOIN_S = 10.0
 HELD = frozenset({Throttle.PAUSE, Throttle.HAND_BACK})
 
 
 class Pace:
-    """What the encoder may do at this moment. One that nobody sets lets everything run: the quick worker's."""
+    """What the encoder may do at this moment. If nobody sets it, everything may run, as in the quick worker."""
 
     def __init__(self, cores: int | None = None) -> None:
         self.cores = cores or len(os.sched_getaffinity(0))
         self._working = 0
         self._lock = threading.Lock()
         self._decision = INITIAL.decision
-        self.hand_back = threading.Event()  # the encoder is to end, and its lease to be given back
+        self.hand_back = threading.Event()  # set if the encoder must end and its lease must be given back
 
     def set(self, decision: Decision) -> None:
-        """Put a decision into force."""
+        """Apply a decision."""
         self._decision = decision
         if decision.throttle is Throttle.HAND_BACK:
             self.hand_back.set()
@@ -58,31 +58,31 @@ class Pace:
             self.hand_back.clear()
 
     def enter(self) -> None:
-        """Note that an attempt begins."""
+        """Count an attempt that begins."""
         with self._lock:
             self._working += 1
 
     def leave(self) -> None:
-        """Note that an attempt has ended."""
+        """Stop counting an attempt that has ended."""
         with self._lock:
             self._working -= 1
 
     @property
     def is_working(self) -> bool:
-        """Whether an attempt is under way."""
+        """Whether an attempt is running."""
         return self._working > 0
 
     @property
     def throttle(self) -> Throttle:
-        """The decision in force."""
+        """The throttle decision that applies now."""
         return self._decision.throttle
 
     def reason(self) -> str:
-        """Say why it is as it is."""
+        """Return the reasons for the decision."""
         return "; ".join(self._decision.reasons)
 
     def is_paused(self) -> bool:
-        """Whether a running encoder is to be held where it is; one that is to end does not run on until it does."""
+        """Whether a running encoder must be suspended. This includes an encoder that must end, until it has ended."""
         return self.throttle in HELD
 
     def may_start(self) -> bool:
@@ -90,20 +90,20 @@ class Pace:
         return throttle.may_start(self.throttle)
 
     def may_start_lower_rungs(self) -> bool:
-        """Whether work may be claimed that no film needs to be playable."""
+        """Whether work may be claimed that no film needs in order to be playable."""
         return self.throttle is Throttle.RUN
 
     def may_overlap(self) -> bool:
-        """Whether a chunk may be encoded while the one before it is verified: that takes the whole machine."""
+        """Whether a chunk may be encoded while the one before it is verified. Both together use the whole machine."""
         return self.throttle is Throttle.RUN
 
     def threads(self) -> int:
-        """Return how many threads an encoder that starts now gets; 0 is what it takes by itself: all."""
+        """Return how many threads an encoder that starts now gets. 0 lets it choose, and it then uses all cores."""
         return 0 if self.throttle is Throttle.RUN else throttle.threads(Throttle.GENTLY, self.cores)
 
 
 class Throttling:
-    """Samples the node's power in a thread of its own, and sets the pace."""
+    """Samples the node's power in its own thread, and sets the pace."""
 
     def __init__(
         self,
@@ -133,18 +133,18 @@ class Throttling:
         self._thread = threading.Thread(target=self._loop, name="power", daemon=True)
 
     def start(self) -> None:
-        """Take the first sample, which counts at once, and go on in a thread: an empty battery claims nothing."""
+        """Take the first sample now and the others in a thread. On an empty battery, no work is claimed at all."""
         self.sample()
         self._thread.start()
 
     def end(self) -> None:
-        """End the thread. May be called twice, and without a start."""
+        """End the thread. It may be called twice, and without `start`."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(JOIN_S)
 
     def sample(self) -> None:
-        """Read, decide, put it into force, and keep it."""
+        """Read the power, decide, apply the decision, and record it."""
         reading = self._read()
         self._count_pause()
         before = self._pace.throttle
@@ -161,7 +161,7 @@ class Throttling:
     def _read(self) -> PowerReading:
         try:
             reading = self._supplies.read()
-        except Exception as error:  # unknown is the answer to whatever a driver does: it must not hold the encoder
+        except Exception as error:  # whatever a driver does, the power is then unknown; it must not stop the encoder
             log.exception("power reading failed node=%s", self._node)
             reading = PowerReading(problems=(f"the reading failed ({type(error).__name__})",))
         if reading.problems and reading.problems != self._problems:
@@ -172,7 +172,7 @@ class Throttling:
     def _stepped(self, reading: PowerReading, demand: Demand) -> ThrottleState:
         if self._state is not None:
             return throttle.step(self._state, reading, demand)
-        # A restart is no way to climb back: it goes on from what was in force when the last worker ended.
+        # A restart must not end a throttle early: start from the causes that applied when the last worker ended.
         last = Causes()
         with suppress(StoreUnavailable):
             last = self._database.read(lambda tx: power.last_causes(tx, self._node))
@@ -180,15 +180,15 @@ class Throttling:
 
     def _demand(self) -> Demand:
         cores = self._pace.cores
-        own = (self._pace.threads() or cores) if self._pace.is_working and not self._pace.is_paused() else 0
-        if not throttle.is_short(self._load(), own, cores):
-            return Demand()  # who is watching makes no difference then
+        own_threads = (self._pace.threads() or cores) if self._pace.is_working and not self._pace.is_paused() else 0
+        if not throttle.is_short(self._load(), own_threads, cores):
+            return Demand()  # viewers make no difference if the machine is not short of cores
         with suppress(StoreUnavailable):
             return Demand(self._database.read(lambda tx: power.viewers(tx, self._node)), is_short=True)
         return Demand()
 
     def _count_pause(self) -> None:
-        """Add the time since the last sample where an encoder was held through it."""
+        """Add the time since the last sample if an encoder was suspended throughout."""
         now = time.monotonic()
         if self._pace.throttle is Throttle.PAUSE and self._pace.is_working:
             self._paused_s += now - self._looked_at
@@ -202,26 +202,26 @@ class Throttling:
         )
 
     def _note(self, state: ThrottleState, reading: PowerReading) -> None:
-        """Write what is new to the database, and from time to time that nothing has changed."""
-        shown = (state.decision, state.causes, reading.on_mains, _whole(reading.percent), reading.problems)
-        if shown == self._noted and time.monotonic() - self._noted_at < NOTE_S:
+        """Write a change to the database at once; without a change, write every NOTE_S."""
+        noted_values = (state.decision, state.causes, reading.on_mains, _whole(reading.percent), reading.problems)
+        if noted_values == self._noted and time.monotonic() - self._noted_at < NOTE_S:
             return
         paused_s = self._paused_s
         try:
-            kept = self._database.write(
+            is_written = self._database.write(
                 lambda tx: power.note(tx, self._node, state.decision, reading, paused_s, state.causes)
             )
         except StoreUnavailable:
             return  # the next sample tries again
-        if kept:
-            self._noted, self._noted_at = shown, time.monotonic()
+        if is_written:
+            self._noted, self._noted_at = noted_values, time.monotonic()
             self._paused_s -= paused_s
 
     def _loop(self) -> None:
         while not self._stop.wait(self._interval_s):
             try:
                 self.sample()
-            except Exception:  # one sample's mistake must not end the sampling: the next one may undo a pause
+            except Exception:  # an error in one sample must not end the thread: the next sample may end a pause
                 log.exception("power sample failed node=%s", self._node)
 
 

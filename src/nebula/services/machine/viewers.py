@@ -1,4 +1,4 @@
-"""Tells the workers of this node how many people its gateway sends films to: they are gentle then."""
+"""Tells the workers of this node how many viewers its gateway sends films to, so that they can slow the encoder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JOIN_S = 5.0
 
 
 class Watching:
-    """Notes the count in the node's row while there is any, and once when there is none any more."""
+    """Writes the number of viewers to the node's row while there are any, and once more when there are none left."""
 
     def __init__(self, database: Database, count: Callable[[], int], *, node: str) -> None:
         self._database = database
@@ -28,7 +28,7 @@ class Watching:
         self._thread = threading.Thread(target=self._loop, name="viewers", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
@@ -37,7 +37,7 @@ class Watching:
         self._thread.join(JOIN_S)
 
     def note(self) -> None:
-        """Note how many are watching. Raises StoreUnavailable."""
+        """Write how many viewers there are now. Raises StoreUnavailable."""
         count = self._count()
         if count or self._noted:
             self._database.write(lambda tx: nodes.note_viewers(tx, self._node, count))
@@ -48,6 +48,6 @@ class Watching:
             try:
                 self.note()
             except StoreUnavailable:
-                continue  # what was noted counts for a while only
-            except Exception:  # a look that failed must not be the last one
+                continue  # readers ignore an old number, so a missed one does no harm
+            except Exception:  # an error must not end the thread
                 log.exception("viewers not noted node=%s", self._node)

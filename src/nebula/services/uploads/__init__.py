@@ -1,1 +1,1 @@
-"""Taking bytes in: one upload from its creation to its file."""
+"""Uploads: receiving bytes, from the creation of an upload to its file."""

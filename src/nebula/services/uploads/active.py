@@ -1,7 +1,7 @@
-"""What this process knows of uploads that are under way: their digests so far, and the bodies that it takes in.
+"""What this process knows about running uploads: their digests so far, and the request bodies that it receives.
 
-Neither is needed for correctness: without it a digest is found by reading the object again, and an older body learns
-from its row that it is superseded.
+Neither is needed for correctness. Without the hasher, the digest is found by reading the object again. Without the list
+of bodies, an older body learns from its row that it is superseded.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ HASHERS = 256
 
 
 class Hashers:
-    """The digests so far of uploads that this process saw from their first byte; the oldest are forgotten."""
+    """The digests so far of uploads that this process has received from the first byte. The oldest are dropped."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[int, int, Hasher]] = OrderedDict()
 
     def take(self, upload_id: str, attempt: int, part_count: int) -> Hasher | None:
-        """Return the hasher where no other attempt came in between, here or in another process."""
+        """Return the hasher, or None if another attempt came in between, here or in another process."""
         with self._lock:
-            kept = self._kept.pop(upload_id, None)
-        return kept[2] if kept and kept[:2] == (attempt, part_count) else None
+            entry = self._kept.pop(upload_id, None)
+        return entry[2] if entry and entry[:2] == (attempt, part_count) else None
 
     def put(self, upload_id: str, attempt: int, part_count: int, hasher: Hasher) -> None:
         with self._lock:
-            kept = self._kept.get(upload_id)
-            if kept is None or kept[0] < attempt:
+            entry = self._kept.get(upload_id)
+            if entry is None or entry[0] < attempt:
                 self._kept[upload_id] = (attempt, part_count, hasher)
                 self._kept.move_to_end(upload_id)
             if len(self._kept) > HASHERS:
@@ -40,7 +40,7 @@ class Hashers:
 
 
 class Receptions:
-    """The bodies that this process takes in; a newer one of an upload ends the older."""
+    """The request bodies that this process receives. A newer body of an upload ends the older one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -60,14 +60,14 @@ class Receptions:
     def _enter(self, reception: Reception) -> list[Reception]:
         with self._lock:
             older = self._of(reception.upload.id, reception.upload.attempt)
-            # Under the lock: a connection whose body has ended serves another request, which must not be cut.
+            # Under the lock: a connection whose body has ended serves another request, which must not be interrupted.
             for other in older:
                 other.interrupt()
             self._open.append(reception)
         return older
 
     def interrupt(self, upload_id: str) -> None:
-        """End the bodies of an upload that has ended itself."""
+        """Interrupt the bodies of an upload that has ended."""
         with self._lock:
             for reception in self._of(upload_id):
                 reception.interrupt()

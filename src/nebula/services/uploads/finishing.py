@@ -1,7 +1,8 @@
-"""From the last byte to the file: join the parts, find the digest, and make the file's row.
+"""Finishes an upload after its last byte: joins the parts, computes the digest, and creates the file's row.
 
-Each step may run twice, here or in the sweep. Whoever finishes holds a lease on the row by its attempt number, and a
-thread of its own keeps it: a long digest does not lose it, and a killed process does within seconds.
+Each step may run twice, here or in the sweep. An attempt that finishes an upload has a lease on its row, by its attempt
+number. A separate thread renews the lease, so a long digest does not lose it; if the process is killed, the lease ends
+within seconds.
 """
 
 from __future__ import annotations
@@ -43,14 +44,14 @@ CLOSE_S = 10.0
 
 
 class Messages(Protocol):
-    """What tells the workers that there is work (messages.py)."""
+    """What wakes the workers when there is work (messages.py)."""
 
     def wake(self, queue: Queue) -> None: ...
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A file that an upload became; not `created` where the account had it already."""
+    """The file that an upload became. `created` is False if the account had this file already."""
 
     file: File
     created: bool
@@ -67,16 +68,16 @@ class Finishing:
         self._closing = threading.Event()
 
     def close(self) -> None:
-        """Let the own threads end; what they leave undone, the sweep finishes."""
+        """End the threads of this object. The sweep finishes what they leave undone."""
         self._closing.set()
         self._pool.close()
 
     def start(self, upload: Upload, hasher: Hasher | None) -> Future[Stored]:
-        """Finish an upload on another thread; its lease is kept while it waits for one."""
+        """Finish an upload on another thread. The lease is renewed from the moment when the thread begins."""
         return self._pool.submit(lambda: self.finish(upload, hasher))
 
     def take_over(self, upload_id: str) -> Future[Stored] | None:
-        """Finish an upload that nobody finishes any more; None where its lease is held."""
+        """Finish an upload that nobody is finishing any more; None if another attempt still has a lease on it."""
         upload = self._stores.database.write(lambda tx: uploads.claim(tx, upload_id))
         if upload is None:
             return None
@@ -84,17 +85,17 @@ class Finishing:
         return self.start(upload, None)
 
     def finish(self, upload: Upload, hasher: Hasher | None, *, only_new: bool = False) -> Stored:
-        """Finish an upload whose lease this attempt holds. `hasher` has seen its parts, where one has.
+        """Finish an upload whose lease this attempt has. `hasher`, if there is one, has hashed all its parts.
 
-        Raises DigestMismatch or PreconditionFailed (nothing is kept), Conflict (bytes are lost, it receives again),
-        Superseded (another finishes it), StoreUnavailable and NoRoom (the sweep goes on).
+        Raises DigestMismatch or PreconditionFailed (nothing is kept), Conflict (bytes are lost, so the upload receives
+        again), Superseded (another attempt finishes it), StoreUnavailable and NoRoom (the sweep tries again).
         """
         try:
             with self._lease_kept(upload) as lost:
-                standing = self._standing(upload)
-                if standing.upload.state is UploadState.COMPLETING:
-                    standing = self._complete(standing)
-                stored = self._verify(standing, hasher, lost, only_new)
+                snapshot = self._standing(upload)
+                if snapshot.upload.state is UploadState.COMPLETING:
+                    snapshot = self._complete(snapshot)
+                stored = self._verify(snapshot, hasher, lost, only_new)
         except Superseded:
             self._stores.database.write(lambda tx: uploads.doom_leftover(tx, upload))
             raise
@@ -103,10 +104,10 @@ class Finishing:
         return stored
 
     def _standing(self, upload: Upload) -> Standing:
-        standing = self._stores.database.read(lambda tx: read_standing(tx, upload.id))
-        if standing is None or standing.upload.attempt != upload.attempt:
+        snapshot = self._stores.database.read(lambda tx: read_standing(tx, upload.id))
+        if snapshot is None or snapshot.upload.attempt != upload.attempt:
             raise Superseded("Another finishes this upload, or it has ended.")
-        return standing
+        return snapshot
 
     def _complete(self, standing: Standing) -> Standing:
         if not self._is_complete(standing):
@@ -117,7 +118,7 @@ class Finishing:
         return Standing(upload, standing.parts)
 
     def _is_complete(self, standing: Standing) -> bool:
-        """Return whether an attempt before this one has made the object: its key is this upload's alone."""
+        """Return whether an earlier attempt has already made the object. No other upload uses its key."""
         with suppress(ObjectNotFound):
             return self._stores.storage.stat(standing.upload.object_key).size_bytes == standing.upload.length_bytes
         return False
@@ -133,7 +134,7 @@ class Finishing:
                 parts.append(storage.put_part(upload.object_key, upload.multipart_id, len(parts) + 1, tail))
             storage.complete_multipart(upload.object_key, upload.multipart_id, parts, _length(upload))
         except (MultipartNotFound, ObjectChanged) as error:
-            # Another attempt was quicker; or something was lost since the parts were looked at: look again.
+            # Either another attempt was faster, or something was lost since the parts were checked: check again.
             if not self._is_complete(standing):
                 raise StoreUnavailable("objects") from error
 
@@ -192,14 +193,14 @@ class Finishing:
         return hasher.hexdigest()
 
     def give_up(self, upload: Upload, code: str, message: str, *, doomed_after_s: float = 0) -> None:
-        """Fail an upload: nothing of it is kept. Raises Superseded."""
+        """Fail an upload and keep nothing of it. Raises Superseded."""
         self._stores.database.write(lambda tx: uploads.fail(tx, upload, code, message, doomed_after_s=doomed_after_s))
         log.info("gave up upload=%s code=%s", upload.id, code)
         self._stores.tails.remove(upload.id)
 
     @contextmanager
     def _lease_kept(self, upload: Upload) -> Iterator[threading.Event]:
-        """Renew the lease until the block ends; the event says that another has taken the upload over."""
+        """Renew the lease until the block ends. The event is set if another attempt has taken over the upload."""
         ended, lost = threading.Event(), threading.Event()
 
         def keep() -> None:
@@ -246,7 +247,7 @@ def _length(upload: Upload) -> int:
 
 
 class _Pool:
-    """A few threads that die with the process: what they leave undone, the sweep finishes."""
+    """A few threads that die with the process. The sweep finishes what they leave undone."""
 
     def __init__(self, threads: int) -> None:
         self._most = threads
@@ -257,7 +258,7 @@ class _Pool:
     def submit(self, work: Callable[[], Stored]) -> Future[Stored]:
         future: Future[Stored] = Future()
         self._waiting.put((future, work))
-        with self._lock:  # started with the work, so that a process that forks afterwards has none yet
+        with self._lock:  # started with the first work: a process that forks after making the pool has no threads yet
             if len(self._threads) < self._most:
                 self._threads.append(threading.Thread(target=self._run, name="finishing", daemon=True))
                 self._threads[-1].start()

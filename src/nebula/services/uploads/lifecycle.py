@@ -1,7 +1,7 @@
-"""Uploads: resumable ones (tus) and whole bodies (by name), from their first byte to their file.
+"""Uploads, resumable (tus) or sent as one whole body (by name), from their first byte to their file.
 
-Creating, going on, and cleaning up are here; receiving.py takes bodies in, finishing.py makes files of them,
-reconciling.py takes a row back to what a power cut left.
+Creating, continuing and cleaning up are here. receiving.py receives request bodies, finishing.py makes files of
+uploads, and reconciling.py sets a row back to the bytes that a power cut left.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from nebula.storage.contract import ObjectStorage
 
 log = logging.getLogger(__name__)
 
-WAIT_S = 10.0  # how long a final body waits for its file
+WAIT_S = 10.0  # how long the request with the last bytes waits for its file
 TRIES = 5
-STILL_TO_BE_DONE = (Superseded, StoreUnavailable, NoRoom)  # the sweep or another goes on: so far, it is being verified
+STILL_TO_BE_DONE = (Superseded, StoreUnavailable, NoRoom)  # the sweep or another attempt goes on; not yet a failure
 
 
 class Uploads:
-    """What becomes a file. Runs on the machine of the gateway, whose disk holds the tails."""
+    """The use cases of uploads. They run on the gateway's machine, because its disk has the tails."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Uploads:
         self._receptions = Receptions()
 
     def close(self) -> None:
-        """Let the own threads end."""
+        """End the threads of this object."""
         self._finishing.close()
 
     def create(
@@ -84,31 +84,32 @@ class Uploads:
         length_bytes: int,
         sha256: str | None,
     ) -> Upload:
-        """Begin a resumable upload; one of 0 bytes is finished at once. Raises InvalidInput, TooLarge, NoRoom."""
+        """Begin a resumable upload. If it has 0 bytes, finish it at once. Raises InvalidInput, TooLarge, NoRoom."""
         upload = self._add(principal, name, media_type, visibility, length_bytes, sha256, resumable=True)
         return upload if length_bytes else self.append(principal, upload.id, 0, Body(_Nothing(), 0))
 
     def find(self, principal: Principal, upload_id: str) -> Upload:
-        """Return an upload of this account as it really stands, which may be less than was acknowledged before.
+        """Return an upload of this account with the offset that is really there.
 
-        Raises NotFound, Gone (it expired or was terminated), StoreUnavailable.
+        If bytes were lost, this is less than was acknowledged before. Raises NotFound, Gone (it expired or was
+        terminated), StoreUnavailable.
         """
-        standing = self._reconciling.current(upload_id)
-        upload = self._own(principal, standing)
+        snapshot = self._reconciling.current(upload_id)
+        upload = self._own(principal, snapshot)
         if upload.state in FINISHING_UPLOAD_STATES:
             self._finishing.take_over(upload_id)
         return upload
 
     def append(self, principal: Principal, upload_id: str, offset: int, body: Body) -> Upload:
-        """Take a body in at `offset`; the last one waits up to 10 s for the file.
+        """Receive a body at `offset`. If it has the last bytes, wait up to 10 s for the file.
 
-        A newer body supersedes one that is under way. Raises Conflict (offset_mismatch), Gone, TooLarge,
-        ChecksumMismatch, NoRoom, and whatever broke the body: the bytes that came before it are kept.
+        A newer body supersedes one that is still being received. Raises Conflict (offset_mismatch, upload_restarted),
+        Gone, TooLarge, ChecksumMismatch, NoRoom, and whatever error interrupted the body: the bytes before it are kept.
         """
-        standing = self._begin(principal, upload_id, offset, body)
-        if standing.upload.state is not UploadState.RECEIVING:
-            return standing.upload
-        reception = Reception(self._stores, standing.upload, len(standing.parts), self._hasher(standing), body)
+        snapshot = self._begin(principal, upload_id, offset, body)
+        if snapshot.upload.state is not UploadState.RECEIVING:
+            return snapshot.upload
+        reception = Reception(self._stores, snapshot.upload, len(snapshot.parts), self._hasher(snapshot), body)
         try:
             with self._receptions.entered(reception):
                 reception.load_tail()
@@ -117,8 +118,8 @@ class Uploads:
             self._reconciling.current(upload_id)
             raise Conflict("Bytes of this upload are lost; ask for its offset.", code="upload_restarted") from error
         finally:
-            finished = self._left(reception)
-        return self._waited_for(upload_id, finished)
+            file_future = self._left(reception)
+        return self._waited_for(upload_id, file_future)
 
     def store(
         self,
@@ -131,10 +132,10 @@ class Uploads:
         sha256: str | None,
         only_new: bool,
     ) -> Stored:
-        """Make a file of a whole body, or nothing.
+        """Make a file of a whole body, or keep nothing.
 
-        Raises PreconditionFailed (`only_new`, and a living file has the name), DigestMismatch, InvalidInput, TooLarge,
-        NoRoom, and whatever broke the body.
+        Raises PreconditionFailed (`only_new`, and a file outside the trash has the name), DigestMismatch, InvalidInput,
+        TooLarge, NoRoom, and whatever error interrupted the body.
         """
         if only_new:
             self._check_not_taken(principal, names.checked(name))
@@ -148,30 +149,30 @@ class Uploads:
             raise
 
     def terminate(self, principal: Principal, upload_id: str) -> None:
-        """End an upload: its bytes are given up, unless they are a file already. Raises NotFound, Gone."""
+        """End an upload and drop its bytes, unless they are a file already. Raises NotFound, Gone, Conflict."""
         for _ in range(TRIES):
             upload = self._own(principal, self._database.read(lambda tx: read_standing(tx, upload_id)))
             if upload.state in (UploadState.DONE, UploadState.FAILED):
                 return self._remove(upload_id)
-            with suppress(Superseded):  # a body began, or ended, this moment
+            with suppress(Superseded):  # a body began or ended at this moment
                 self._finishing.give_up(upload, "terminated", "The upload was terminated.", doomed_after_s=LEASE_S)
                 return self._receptions.interrupt(upload_id)
         raise Conflict("This upload changes too fast to be ended; try again.", code="upload_busy")
 
     def sweep(self) -> None:
-        """Finish what nobody finishes any more, end what expired, remove what outlived its use.
+        """Finish abandoned uploads, end expired ones, and remove rows and tail files that nobody needs any more.
 
-        What it starts to finish it waits for as long as a client would, and leaves to its own threads then.
+        It waits for the uploads that it finishes as long as a client would (WAIT_S), then leaves them to its threads.
         """
         if not self._tails.exist():
             return
-        taken = [self._finishing.take_over(upload_id) for upload_id in self._database.read(uploads.left_alone)]
+        file_futures = [self._finishing.take_over(upload_id) for upload_id in self._database.read(uploads.left_alone)]
         for upload in self._database.read(uploads.given_up):
             self._end(upload)
         for upload_id in self._database.read(uploads.outlived):
             self._remove(upload_id)
         self._sweep_tails()
-        wait([future for future in taken if future is not None], WAIT_S)
+        wait([future for future in file_futures if future is not None], WAIT_S)
 
     def _add(
         self,
@@ -214,27 +215,27 @@ class Uploads:
         return upload
 
     def _begin(self, principal: Principal, upload_id: str, offset: int, body: Body) -> Standing:
-        found = self._database.read(lambda tx: read_standing(tx, upload_id))
-        upload = self._own(principal, found)
+        snapshot = self._database.read(lambda tx: read_standing(tx, upload_id))
+        upload = self._own(principal, snapshot)
         if upload.state is UploadState.FAILED:
             raise Gone(upload.error or "The upload has failed.", code="upload_failed")
         length = upload.length_bytes or 0
         if offset == length and body.length == 0 and upload.state is not UploadState.RECEIVING:
-            return Standing(upload, [])  # the last body again: its answer was lost
+            return Standing(upload, [])  # the client repeats the last body, because it did not get the response
         if offset == upload.offset_bytes and body.length is not None and offset + body.length > length:
             raise TooLarge("The body goes beyond the upload's length.", code="body_too_long")
 
         def work(tx: Tx) -> Standing | None:
             return read_standing(tx, upload_id) if uploads.begin(tx, upload_id, offset) else None
 
-        begun = self._database.write(work)
-        if begun is None:
+        new_snapshot = self._database.write(work)
+        if new_snapshot is None:
             raise Conflict(
                 "The upload does not go on there; ask for its offset.",
                 code="offset_mismatch",
                 offset=upload.offset_bytes,
             )
-        return begun
+        return new_snapshot
 
     def _hasher(self, standing: Standing) -> Hasher | None:
         if not standing.parts:
@@ -242,7 +243,7 @@ class Uploads:
         return self._hashers.take(standing.upload.id, standing.upload.attempt - 1, len(standing.parts))
 
     def _left(self, reception: Reception) -> Future[Stored] | None:
-        """Note what a body leaves behind, however it ended; where it was the last one, begin to finish."""
+        """Keep what is needed after a body, however it ended: start to finish a complete upload, or keep its hasher."""
         upload = reception.upload
         if upload.state is UploadState.COMPLETING:
             return self._finishing.start(upload, reception.hasher)
@@ -268,7 +269,7 @@ class Uploads:
 
     def _drop(self, upload: Upload, error: BaseException) -> None:
         code = error.code if isinstance(error, NebulaError) else "incomplete_body"
-        with suppress(*STILL_TO_BE_DONE):  # given up already, or a file; or else the sweep's
+        with suppress(*STILL_TO_BE_DONE):  # it has ended or is a file already, or the sweep ends it
             self._finishing.give_up(upload, code, "The body did not become a file.")
 
     def _end(self, upload: Upload) -> None:
@@ -277,11 +278,11 @@ class Uploads:
             self._finishing.give_up(upload, code, "No more bytes came in time.", doomed_after_s=LEASE_S)
 
     def _remove(self, upload_id: str) -> None:
-        self._tails.remove(upload_id)  # first: a tail without a row is not removed
+        self._tails.remove(upload_id)  # first, because the sweep is slow to remove a tail that has no row
         self._database.write(lambda tx: uploads.remove(tx, upload_id))
 
     def _sweep_tails(self) -> None:
-        """Remove the tail files that a crash kept from being removed."""
+        """Remove the tail files that a crash left behind."""
         for upload_id in self._tails.upload_ids():
             upload = self._database.read(lambda tx, found=upload_id: uploads.find(tx, found))  # type: ignore[misc]
             if upload is None:

@@ -1,7 +1,7 @@
-"""One request body of one upload: full parts go to the store as they fill, what is left over to the local disk.
+"""Receives one request body of one upload: each full part goes to the store, and the rest to the local disk.
 
-Bytes are acknowledged (their row is written) only after they are safe. A body holds one part in memory, and no
-transaction is open while it streams. The digest covers the acknowledged parts: a tail is hashed when it is in a part.
+Bytes are acknowledged (their row is written) only after they are safely stored. A body keeps one part in memory, and no
+transaction is open while it streams. The digest covers the acknowledged parts; a tail is hashed once it is in a part.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WATCH_S = 10.0
 
 
 class Hasher(Protocol):
-    """What hashlib makes."""
+    """A hash object of hashlib."""
 
     def update(self, data: memoryview, /) -> None: ...
     def copy(self) -> Hasher: ...
@@ -46,7 +46,7 @@ class Hasher(Protocol):
 
 @dataclass(frozen=True)
 class Stores:
-    """Where uploads are kept: rows, objects, tail files, and the room there is for them."""
+    """Where uploads are stored: rows, objects, tail files, and the check of free disk space."""
 
     database: Database
     storage: ObjectStorage
@@ -56,24 +56,24 @@ class Stores:
 
 @dataclass(frozen=True)
 class Body:
-    """What a client sends. `may_continue` is asked now and then; `interrupt` makes a blocked read end."""
+    """A request body. `may_continue` is called from time to time; `interrupt` ends a blocked read."""
 
     source: ByteSource
-    length: int | None  # None: chunked, the source ends by itself
+    length: int | None  # None: chunked transfer, which ends by itself
     checksum: Checksum | None = None
     may_continue: Callable[[], bool] = lambda: True
     interrupt: Callable[[], None] = lambda: None
 
 
 class Reception:
-    """Takes a body in. Made after the attempt was begun; `upload` is the newest row that it knows."""
+    """Receives a body. It is created after the attempt has begun; `upload` is the newest row that it knows."""
 
     def __init__(self, stores: Stores, upload: Upload, part_count: int, hasher: Hasher | None, body: Body) -> None:
         self._stores = stores
         self.upload = upload
         self.part_count = part_count
-        self.hasher = hasher  # of the acknowledged parts; None where another process saw some of them
-        self._ahead = hasher and hasher.copy()  # of all parts
+        self.hasher = hasher  # of the acknowledged parts; None if another process received some of them
+        self._ahead = hasher and hasher.copy()  # of all parts, including the unacknowledged ones
         self._body = body
         self._unacknowledged: list[Part] = []
         self._buffer = bytearray(self._capacity())
@@ -84,7 +84,7 @@ class Reception:
         self._watched_at = self._renewed_at = time.monotonic()
 
     def load_tail(self) -> None:
-        """Take back what follows the last full part. Raises MultipartNotFound where it is not there any more."""
+        """Load the bytes after the last full part into memory. Raises MultipartNotFound if they are lost."""
         length = self.upload.offset_bytes - self.part_count * PART_SIZE_BYTES
         fits = 0 <= length <= len(self._buffer)
         if not (fits and self._stores.tails.read_into(self.upload, memoryview(self._buffer)[:length])):
@@ -92,9 +92,10 @@ class Reception:
         self._filled = length
 
     def take(self) -> Upload:
-        """Take the whole body in; whatever ends it, the bytes that came are kept.
+        """Receive the whole body. The bytes that arrived are kept, whatever ends the body.
 
-        Except with a checksum: then all are kept or none (ChecksumMismatch). A body that is too long keeps no tail.
+        With a checksum, either all bytes are kept or none (ChecksumMismatch). If a body is too long, its tail is not
+        kept.
         """
         if self._body.checksum is not None:
             self._receive()
@@ -109,12 +110,15 @@ class Reception:
         return self.keep()
 
     def take_to_the_end(self) -> Upload:
-        """Take in a body that is a whole file; where anything is missing, nothing is kept."""
+        """Receive a body that is a whole file. If anything is missing, nothing is kept."""
         self._receive()
         return self.keep(ends=True)
 
     def keep(self, *, ends: bool = False) -> Upload:
-        """Make safe what came, then acknowledge it; the last byte (or `ends`) moves the upload on."""
+        """Store the bytes that arrived, then acknowledge them.
+
+        If these include the last byte, or with `ends`, the upload moves on to be completed.
+        """
         with self._writing:
             self._check_superseded()
             ends = ends or self._offset == self.upload.length_bytes
@@ -123,14 +127,14 @@ class Reception:
             return self.upload
 
     def interrupt(self) -> None:
-        """End this reception for a newer one: its blocked read ends, and it acknowledges nothing more."""
+        """End this reception in favour of a newer one: its blocked read ends, and it acknowledges nothing more."""
         self._superseded = True
         self._body.interrupt()
 
     def wait_until_written(self) -> None:
-        """Return when the interrupted reception is out of the store: it would overwrite the newer one's part.
+        """Wait until the interrupted reception has stopped writing to the store.
 
-        Raises Busy where the store hangs.
+        It would otherwise overwrite a part of the newer reception. Raises Busy if the store hangs.
         """
         if not self._writing.acquire(timeout=STALL_S):
             raise Busy("The connection before this one still writes to the store; try again in a moment.")
@@ -138,7 +142,7 @@ class Reception:
 
     def _receive(self) -> None:
         hasher = self._body.checksum and hashlib.new(self._body.checksum.algorithm, usedforsecurity=False)
-        if self._filled == PART_SIZE_BYTES:  # the store did not take it last time
+        if self._filled == PART_SIZE_BYTES:  # the store failed to take this part last time
             self._store_part()
         while piece := self._read():
             if hasher:
@@ -190,13 +194,13 @@ class Reception:
         try:
             self.upload = self._stores.database.write(lambda tx: uploads.name_multipart(tx, self.upload, multipart_id))
         except Superseded:
-            # No row names it, so the sweep would not find it; and it is empty.
+            # No row names this multipart upload, so the sweep would not find it. It is empty.
             self._stores.storage.abort_multipart(key, multipart_id)
             raise
         return multipart_id
 
     def _keep_tail(self, ends: bool) -> None:
-        # An upload of no parts is stored from its tail file, an empty one too.
+        # An upload without parts is stored from its tail file, even if it is empty.
         has_tail = self._filled > 0 or not (self.part_count or self._unacknowledged)
         if has_tail:
             self._stores.room.check(local_bytes=self._filled, object_bytes=self._filled)
@@ -223,7 +227,7 @@ class Reception:
         self._renewed_at = time.monotonic()
 
     def _watch(self) -> None:
-        """Now and then: may the body go on, and does its row still say that somebody is at it."""
+        """From time to time, check that the body may go on, and renew the lease of its row."""
         now = time.monotonic()
         if now - self._watched_at >= WATCH_S:
             self._watched_at = now

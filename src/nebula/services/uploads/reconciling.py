@@ -1,7 +1,7 @@
-"""Holds an upload's row against what is really there: parts in the store, the tail on the disk.
+"""Compares an upload's row with the bytes that are really there: parts in the store, the tail on the disk.
 
-A power cut may have cost the last of either, and a store may have lost a multipart upload. The upload then starts again
-from the bytes that are left.
+A power cut may lose the newest of either, and a store may lose a multipart upload. Then the upload goes on from the
+bytes that are left.
 """
 
 from __future__ import annotations
@@ -33,44 +33,45 @@ class Standing:
 
 
 def read_standing(tx: Tx, upload_id: str) -> Standing | None:
-    """Return an upload with its parts; None where it has no row."""
+    """Return an upload with its parts, or None if it has no row."""
     upload = uploads.find(tx, upload_id)
     return None if upload is None else Standing(upload, [Part(*part) for part in uploads.parts(tx, upload_id)])
 
 
 class Reconciling:
-    """Finds losses and takes the row back to what is left."""
+    """Finds lost bytes and sets the row back to the bytes that are left."""
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
 
     def current(self, upload_id: str) -> Standing | None:
-        """Return how an upload really stands; one that receives is taken back where bytes of it are lost.
+        """Return the upload with its parts. If it is receiving and bytes are lost, its row is set back first.
 
-        Raises StoreUnavailable where the store cannot be asked.
+        None if it has no row. Raises StoreUnavailable if the store cannot be asked; Conflict (upload_busy) if the row
+        keeps changing.
         """
         for _ in range(TRIES):
-            standing = self._stores.database.read(lambda tx: read_standing(tx, upload_id))
-            if standing is None or standing.upload.state is not UploadState.RECEIVING:
-                return standing
+            snapshot = self._stores.database.read(lambda tx: read_standing(tx, upload_id))
+            if snapshot is None or snapshot.upload.state is not UploadState.RECEIVING:
+                return snapshot
             with suppress(Superseded):
-                if not self.start_again_where_lost(standing):
-                    return standing
+                if not self.start_again_where_lost(snapshot):
+                    return snapshot
         raise Conflict("This upload changes too fast to be looked at; try again.", code="upload_busy")
 
     def start_again_where_lost(self, standing: Standing) -> bool:
-        """Take the row back to the bytes that are left; say whether any were lost.
+        """Set the row back to the bytes that are left. Returns True if any were lost.
 
-        Raises Superseded where the row moved on meanwhile: what is missing then belongs to an older state.
+        Raises Superseded if the row has changed meanwhile: the loss was then seen in an older state.
         """
         upload = standing.upload
-        left = self._parts_left(standing)
-        kept = len(left) * PART_SIZE_BYTES
-        tail = upload.offset_bytes - kept  # none: a tail file that lies about is an older one, and does not count
-        if len(left) == len(standing.parts) and tail in (0, self._stores.tails.size(upload)):
+        remaining_parts = self._parts_left(standing)
+        remaining_bytes = len(remaining_parts) * PART_SIZE_BYTES
+        tail = upload.offset_bytes - remaining_bytes  # if 0, a tail file on the disk is an old one and does not count
+        if len(remaining_parts) == len(standing.parts) and tail in (0, self._stores.tails.size(upload)):
             return False
-        self._stores.database.write(lambda tx: uploads.start_again(tx, upload, len(left), kept))
-        log.warning("bytes lost upload=%s from=%d to=%d", upload.id, upload.offset_bytes, kept)
+        self._stores.database.write(lambda tx: uploads.start_again(tx, upload, len(remaining_parts), remaining_bytes))
+        log.warning("bytes lost upload=%s from=%d to=%d", upload.id, upload.offset_bytes, remaining_bytes)
         return True
 
     def _parts_left(self, standing: Standing) -> list[Part]:
@@ -78,14 +79,14 @@ class Reconciling:
         if upload.multipart_id is None or not standing.parts:
             return []
         try:
-            stored = {
+            stored_parts = {
                 part.number: part for part in self._stores.storage.list_parts(upload.object_key, upload.multipart_id)
             }
         except MultipartNotFound:
             return []
-        left = []
+        remaining_parts = []
         for part in standing.parts:
-            if stored.get(part.number) != part:
+            if stored_parts.get(part.number) != part:
                 break
-            left.append(part)
-        return left
+            remaining_parts.append(part)
+        return remaining_parts

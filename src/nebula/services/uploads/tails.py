@@ -1,7 +1,7 @@
 """Tail files: the acknowledged bytes of an upload after its last full part, on this machine's disk.
 
-A file is named after the upload and the attempt that wrote it, written once, and never changed: until the row names the
-new one, the old one is what counts.
+A file is named after the upload and the attempt that wrote it. It is written once and never changed. Until the upload's
+row names the new file, the old one is valid.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Tails:
-    """The folder of the tail files. It is made with the first upload: where it is, this is the gateway's machine."""
+    """The folder of the tail files. The first upload creates it, so only the gateway's machine has one."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def prepare(self) -> None:
-        """Make the folder where it is missing."""
+        """Create the folder if it is missing."""
         if not self.exist():
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             _sync(self._folder.parent)
 
     def path(self, upload_id: str, attempt: int) -> Path:
-        """Return the place of a tail file."""
+        """Return the path of a tail file."""
         return self._folder / f"{upload_id}.{attempt}"
 
     def write(self, upload_id: str, attempt: int, data: memoryview) -> None:
-        """Write a tail file through to the disk. Raises NoRoom; nothing is left of it then."""
+        """Write a tail file and sync it to the disk. Raises NoRoom; then nothing of the file is left."""
         path = self.path(upload_id, attempt)
         try:
             self.prepare()
@@ -51,14 +51,14 @@ class Tails:
             raise RuntimeError(f"The tail of an upload cannot be written: {error}") from error
 
     def size(self, upload: Upload) -> int:
-        """Return how long the tail file that counts is; 0 where there is none."""
+        """Return the size in bytes of the upload's valid tail file; 0 if there is none."""
         try:
             return self.path(upload.id, upload.tail_attempt).stat().st_size
         except FileNotFoundError:
             return 0
 
     def read_into(self, upload: Upload, buffer: memoryview) -> bool:
-        """Fill `buffer` from the tail file that counts; say whether it held exactly as much."""
+        """Fill `buffer` from the upload's valid tail file. Returns True if the file has exactly the buffer's size."""
         if not buffer:
             return True
         try:
@@ -68,23 +68,24 @@ class Tails:
             return False
 
     def remove(self, upload_id: str, before: int | None = None) -> None:
-        """Remove an upload's tail files: all, or those of attempts before one."""
+        """Remove an upload's tail files: all, or only those of attempts before `before`."""
         for path in self._files(upload_id):
             if before is None or _attempt(path) < before:
                 path.unlink(missing_ok=True)
 
     def exist(self) -> bool:
-        """Return whether this machine ever received uploads: on another one there is nothing to finish from."""
+        """Return whether this machine has ever received uploads. Other machines have no tails to finish from."""
         return self._folder.is_dir()
 
     def upload_ids(self) -> Iterator[str]:
-        """Yield the uploads that have tail files."""
+        """Yield the ids of the uploads that have tail files."""
         yield from sorted({_upload_id(path) for path in self._folder.iterdir()})
 
     def remove_outlived(self, upload_id: str) -> None:
-        """Remove the tail files of an upload that has no row, once they are older than any unfinished upload.
+        """Remove the tail files of an upload that has no row, if they are older than any unfinished upload can be.
 
-        Not before: with a wrong DATABASE_URL no upload has a row. The file's time is this machine's, like the clock.
+        Younger files stay, because with a wrong DATABASE_URL no upload has a row. The age is a difference of two times
+        on this machine's clock.
         """
         for path in self._files(upload_id):
             with suppress(FileNotFoundError):
