@@ -17,7 +17,10 @@ PICTURE_CODECS = frozenset({"mjpeg", "png", "gif", "webp", "bmp", "tiff", "jpeg2
 
 @dataclass(frozen=True)
 class PacketFacts:
-    """Facts from the list of one stream's packets. Times are in seconds on the container's clock."""
+    """Facts from the list of one stream's packets. Times are in seconds on the container's clock.
+
+    `hidden` to `disordered` each count some of the packets in `count`.
+    """
 
     count: int = 0
     hidden: int = 0  # packets that are decoded but not shown (an edit list cuts them off)

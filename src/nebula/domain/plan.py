@@ -262,9 +262,9 @@ def _first_track(facts: MediaFacts) -> int:
 
 
 def damage(facts: MediaFacts) -> str | None:
-    """Return how much less the source holds than its header claims; None if it is complete.
+    """Return a sentence if the source holds less than its header claims; None if it is complete.
 
-    The source was cut off, or the reading of it was.
+    Either the source was cut off, or the reading of it was.
     """
     # Matroska and MP4 claim the time at which they end; other formats claim the time from start to end.
     reached_s = facts.reaches_s - (0.0 if "matroska" in facts.format or facts.is_mp4_family else facts.start_s)

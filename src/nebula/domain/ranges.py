@@ -75,13 +75,13 @@ def decide(method: str, headers: Mapping[str, str], validators: Validators, size
     specs = _parsed(range_header)
     if specs is None:
         return whole
-    spans = _merged([byte_range for spec in specs if (byte_range := _span(spec, size_bytes)) is not None])
-    if not spans:
+    byte_ranges = _merged([byte_range for spec in specs if (byte_range := _span(spec, size_bytes)) is not None])
+    if not byte_ranges:
         return Decision(416, size_bytes)
     # An empty representation has no position that a Content-Range could name.
-    if size_bytes == 0 or len(spans) > MAX_SPANS:
+    if size_bytes == 0 or len(byte_ranges) > MAX_SPANS:
         return whole
-    return Decision(206, size_bytes, spans, _boundary(validators, spans) if len(spans) > 1 else None)
+    return Decision(206, size_bytes, byte_ranges, _boundary(validators, byte_ranges) if len(byte_ranges) > 1 else None)
 
 
 def frame(decision: Decision, media_type: str) -> Frame:

@@ -75,7 +75,7 @@ class TaskKind(StrEnum):
 
 
 class Queue(StrEnum):
-    """Which worker takes a job."""
+    """Which workers take a task."""
 
     QUICK = "quick"  # seconds to minutes: probes, remuxes, the sweep
     ENCODE = "encode"  # minutes to hours: one at a time per node
