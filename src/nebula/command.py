@@ -1,4 +1,7 @@
-"""`nebula-server`: the server's own command, on the machine it runs on. An error is one line that says what to do."""
+"""`nebula-server`: the server's own command, run on the server's machine.
+
+An error is one line that says what to do.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"The end of {error.details.get('path')}:\n{log}", file=sys.stderr)
         return _status(error)
     except OSError as error:
-        # Every path that a command opens by itself is below the data directory.
+        # Every path that a command opens itself is below the data directory.
         place = f"{error.filename}: " if error.filename else ""
         print(f"nebula-server: {place}{error.strerror or error}; see NEBULA_DATA_DIR.", file=sys.stderr)
         return FAILED
@@ -69,7 +72,7 @@ def _environment() -> dict[str, str]:
     environ = dict(os.environ)
     own = Path(sys.prefix)
     if own.name == ".venv":
-        # The checkout's own command means the checkout's own data, wherever it is typed.
+        # The command of a checkout uses the data of that checkout, from whatever directory it is run.
         environ.setdefault("NEBULA_DATA_DIR", str(own.parent / ".nebula"))
     return environ
 
@@ -80,16 +83,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, command: Command, help: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
-        added.set_defaults(command=command)
-        return added
+        subparser = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
+        subparser.set_defaults(command=command)
+        return subparser
 
     add("up", _up, "Run gateway and workers until Ctrl-C.")
-    how = add("migrate", _migrate, "Bring the schema to this version.").add_mutually_exclusive_group()
-    how.add_argument(
+    extent = add("migrate", _migrate, "Bring the schema to this version.").add_mutually_exclusive_group()
+    extent.add_argument(
         "--status", action="store_true", help="only say where the schema stands; exit status 1 where it is not current"
     )
-    how.add_argument("--expand", action="store_true", help="only as far as the version before can still run on it")
+    extent.add_argument("--expand", action="store_true", help="only as far as the version before can still run on it")
     add("accounts", _list_accounts, "List the accounts, one a line.")
     create = add("create-account", _create_account, "Make an account.")
     create.add_argument("--role", choices=[role.value for role in Role], default=Role.MEMBER.value)
@@ -129,9 +132,9 @@ def _migrate(environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
         print(f"The schema is at revision {bring(settings.database_url).current}.")
         return DONE
     _require_database(settings)
-    found = migrate.status(settings.database_url)
-    print(_standing(found))
-    return DONE if found.is_current else FAILED
+    schema = migrate.status(settings.database_url)
+    print(_standing(schema))
+    return DONE if schema.is_current else FAILED
 
 
 def _list_accounts(environ: Mapping[str, str], _arguments: argparse.Namespace) -> int:
@@ -193,10 +196,10 @@ def _check(environ: Mapping[str, str], _arguments: argparse.Namespace) -> int:
 
 
 def _encoder(environ: Mapping[str, str], _arguments: argparse.Namespace) -> int:
-    found = create_encoders(config.load(environ)).find_anew()
-    for reason in found.reasons:
+    choice = create_encoders(config.load(environ)).find_anew()
+    for reason in choice.reasons:
         print(reason, file=sys.stderr)
-    print(found.encoder)
+    print(choice.encoder)
     return DONE
 
 
@@ -228,8 +231,8 @@ def _forget_node(environ: Mapping[str, str], arguments: argparse.Namespace) -> i
             returned = node_leases.forget(database, messages, arguments.name)
     finally:
         messages.close()
-    for shown in returned:
-        print(f"given back {shown}")
+    for task in returned:
+        print(f"given back {task}")
     print(f"The node {arguments.name} is forgotten.")
     return DONE
 
@@ -265,10 +268,10 @@ def _settle(environ: Mapping[str, str], _arguments: argparse.Namespace) -> int:
     _require_schema(settings)
     with _database(settings) as database:
         Operations(database, spool=None).end_cut_off()
-        found = database.read(counts.count)
+        totals = database.read(counts.count)
         people = len(database.read(account_rows.everyone))
-    files = sum(found.files.values())
-    print(f"{people} accounts, {files} files, {found.stored_bytes} bytes, {found.uploads} unfinished uploads.")
+    files = sum(totals.files.values())
+    print(f"{people} accounts, {files} files, {totals.stored_bytes} bytes, {totals.uploads} unfinished uploads.")
     return DONE
 
 
@@ -292,18 +295,18 @@ def _backup(environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
 
 def _set_up(given: str) -> tuple[str, str, str | None]:
     try:
-        read = json.loads(given)
-        return str(read["target"]), str(read["kept"]), read.get("warning") or None
+        fields = json.loads(given)
+        return str(fields["target"]), str(fields["kept"]), fields.get("warning") or None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InvalidInput('Give {"target": ..., "kept": ..., "warning": ...} on stdin.') from None
 
 
 def _say_backup(standing: BackupStanding) -> int:
-    """Say how the backup is, in a line for each thing; failing or overdue is an exit status of 1."""
+    """Print the condition of the backup, one line for each fact. The exit status is 1 if it is failing or overdue."""
     print(standing.state)
     if backup := standing.backup:
-        told = (backup.target, backup.warning, backup.error, backup.read_error, backup.said, backup.read_said)
-        print(*filter(None, told), sep="\n")
+        details = (backup.target, backup.warning, backup.error, backup.read_error, backup.said, backup.read_said)
+        print(*filter(None, details), sep="\n")
     return FAILED if standing.state in (BackupState.FAILING, BackupState.OVERDUE) else DONE
 
 
@@ -322,7 +325,7 @@ def _accounts(environ: Mapping[str, str]) -> Iterator[Accounts]:
     settings = config.load(environ)
     _require_schema(settings)
     with _database(settings) as database:
-        # No token is issued or read here, so that any key will do: SECRET_KEY may be out of this person's reach.
+        # No token is issued or read here, so any key will do: the caller may not be allowed to read SECRET_KEY.
         tokens = AccessTokens([secrets.token_urlsafe(32)], minutes=1)
         yield Accounts(database, Passwords(), tokens, refresh_token_days=settings.refresh_token_days)
 
@@ -339,7 +342,7 @@ def _password(arguments: argparse.Namespace) -> str:
 
 
 def _require_database(settings: Settings) -> None:
-    # Opening SQLite would make an empty database in the wrong place.
+    # Opening SQLite would create an empty database in the wrong place.
     path = sqlite_path(settings.database_url)
     if path is not None and not Path(path).exists():
         raise SettingsError(
@@ -354,10 +357,10 @@ def _require_schema(settings: Settings) -> None:
 
 
 def _schema(settings: Settings) -> str:
-    found = migrate.status(settings.database_url)
-    if found.current is None or not (found.is_current or found.is_newer):
-        raise SettingsError(_standing(found))
-    return _standing(found)
+    schema = migrate.status(settings.database_url)
+    if schema.current is None or not (schema.is_current or schema.is_newer):
+        raise SettingsError(_standing(schema))
+    return _standing(schema)
 
 
 def _standing(found: migrate.SchemaStatus) -> str:

@@ -1,6 +1,7 @@
-"""Settings: one table, read once from the environment and checked. The only reader of os.environ.
+"""Settings: one table, read once from the environment and checked. Only this module reads os.environ.
 
-A secret may come as NAME_FILE, the path of a file that holds it (systemd credentials). No secret has a usable default.
+A secret may be given as NAME_FILE, the path of a file that contains it (systemd credentials). No secret has a usable
+default.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from urllib.parse import SplitResult, urlsplit
 from nebula.errors import SettingsError
 
 MAX_PORT = 65535
-MINIMUM_KEY_BYTES = 32  # RFC 7518 3.2: an HS256 key is at least as long as the hash
+MINIMUM_KEY_BYTES = 32  # RFC 7518 3.2: an HS256 key must be at least as long as the hash
 KEY_WITH_END = re.compile(r"(.+)@(\d{4}-\d\d-\d\dT\d\d:\d\dZ)")
 ENCODERS = ("auto", "h264_qsv", "h264_vaapi", "libx264")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of the table: its environment name, what it means, how its text becomes a value."""
+    """One row of the table: its environment name, its meaning, and how its text becomes a value."""
 
     name: str
     help: str
@@ -55,7 +56,7 @@ def _path(text: str) -> Path:
 
 
 def key_and_end(text: str) -> tuple[str, datetime | None]:
-    """Take a key of the keyring apart: KEY, or KEY@2026-11-25T02:15Z for one that counts until then."""
+    """Split a key of the keyring: KEY, or KEY@2026-11-25T02:15Z for a key that is valid until then."""
     match = KEY_WITH_END.fullmatch(text)
     return (match[1], datetime.fromisoformat(match[2])) if match else (text, None)
 
@@ -71,10 +72,10 @@ def _keyring(text: str) -> tuple[str, ...]:
 
 
 def _parts(text: str, form: str) -> SplitResult:
-    """Take a URL apart. Raises ValueError that says which form it takes, and nothing of what it holds."""
+    """Split a URL. Raises ValueError that says which form is expected and quotes nothing of the URL."""
     try:
         parts = urlsplit(text)
-        is_good = text.isprintable() and " " not in text and parts.port != 0  # a port that is no number raises
+        is_good = text.isprintable() and " " not in text and parts.port != 0  # a port that is not a number raises
     except ValueError:
         is_good = False
     if not is_good:
@@ -85,7 +86,7 @@ def _parts(text: str, form: str) -> SplitResult:
 def _database_url(text: str) -> str:
     form = "postgresql://USER:PASSWORD@HOST/NAME or sqlite:////PATH"
     if text.startswith("sqlite:"):
-        # What follows sqlite:/// is the path as it is, without escapes.
+        # The text after sqlite:/// is the path as it is, without escapes.
         if not text.startswith("sqlite:////") or not text.isprintable():
             raise ValueError(f"takes {form}")
         return text
@@ -146,7 +147,7 @@ def _encoder(text: str) -> str:
 
 @dataclass(frozen=True)
 class Settings:
-    """Every setting, checked. Empty means "not set": the embedded store of that kind is used."""
+    """Every setting, checked. An empty value means "not set": the embedded store of that kind is used."""
 
     data_dir: Path = _row(
         "NEBULA_DATA_DIR", "directory for everything that this node keeps itself", Path(".nebula"), _path
@@ -204,39 +205,42 @@ class Settings:
 
     @property
     def embedded_database(self) -> bool:
-        """Whether metadata lives in a SQLite file: one machine only."""
+        """Whether metadata is in a SQLite file, which works only on one machine."""
         return self.database_url.startswith("sqlite:")
 
     @property
     def objects_dir(self) -> Path:
-        """The embedded object store."""
+        """The directory of the embedded object store."""
         return self.data_dir / "objects"
 
     @property
     def queue_dir(self) -> Path:
-        """The embedded queue (Celery's filesystem transport)."""
+        """The directory of the embedded queue (Celery's filesystem transport)."""
         return self.data_dir / "queue"
 
     @property
     def tails_dir(self) -> Path:
-        """Acknowledged bytes of unfinished uploads that do not fill a part yet."""
+        """The directory of acknowledged bytes of unfinished uploads that do not fill a part yet."""
         return self.data_dir / "tails"
 
     @property
     def scratch_dir(self) -> Path:
-        """Workers' local files: one directory per attempt, emptied at a worker's start."""
+        """The directory of workers' local files: one directory per attempt, emptied when a worker starts."""
         return self.data_dir / "scratch"
 
 
 def notify_socket() -> str:
-    """Return where systemd listens for a service's reports (sd_notify(3)), or "". It is systemd's, and no setting."""
+    """Return the socket on which systemd expects a service's reports (sd_notify(3)), or "".
+
+    systemd sets the variable, so it is not a setting.
+    """
     return os.environ.get("NOTIFY_SOCKET", "")
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read and check every setting.
 
-    Raises SettingsError that names the variable and what it takes.
+    Raises SettingsError that names the variable and the values that it accepts.
     """
     source = os.environ if environ is None else environ
     values: dict[str, Any] = {}
@@ -273,6 +277,6 @@ def _parsed(setting: Setting, text: str) -> Any:
     try:
         return setting.parse(text)
     except ValueError as error:
-        # An address may hold a password even if its setting is no secret.
-        shown = "its value" if setting.secret or "@" in text else repr(text[:200])
-        raise SettingsError(f"{setting.name}: {shown} is not usable: {error}. It is: {setting.help}.") from error
+        # A URL may contain a password even if its setting is not a secret.
+        value = "its value" if setting.secret or "@" in text else repr(text[:200])
+        raise SettingsError(f"{setting.name}: {value} is not usable: {error}. It is: {setting.help}.") from error

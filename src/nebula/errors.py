@@ -1,10 +1,10 @@
-"""The conditions that Nebula names. Each has a stable `code`; what a code means over HTTP is api/errors.py's to say."""
+"""The errors that Nebula names. Each has a stable `code`; api/errors.py decides what a code means over HTTP."""
 
 from __future__ import annotations
 
 
 class NebulaError(Exception):
-    """A condition with a name. `permanent` says whether trying the same again can ever help."""
+    """An error with a name. `permanent` is True if repeating the same action can never help."""
 
     code = "internal"
     permanent = True
@@ -17,100 +17,100 @@ class NebulaError(Exception):
 
 
 class InvalidInput(NebulaError):
-    """What was sent cannot be meant; the message says what to change."""
+    """The input is not valid; the message says what to change."""
 
     code = "invalid_input"
 
 
 class SignInRequired(NebulaError):
-    """No valid credentials came with the request."""
+    """The request has no valid credentials."""
 
     code = "sign_in_required"
 
 
 class Forbidden(NebulaError):
-    """The account is known and may not do this."""
+    """The account is known but may not do this."""
 
     code = "forbidden"
 
 
 class NotFound(NebulaError):
-    """No such thing, or none that this account may see: the two look the same from outside."""
+    """There is no such thing, or none that this account may see. The two look the same from outside."""
 
     code = "not_found"
 
 
 class Gone(NebulaError):
-    """The thing was there and has ended; to try again is to begin anew."""
+    """The thing existed and has ended; trying again means starting from the beginning."""
 
     code = "gone"
 
 
 class Conflict(NebulaError):
-    """The thing is in a state in which this cannot be done."""
+    """The thing is in a state in which this is not possible."""
 
     code = "conflict"
 
 
 class PreconditionFailed(NebulaError):
-    """A condition that the client announced does not hold (If-Match, If-None-Match)."""
+    """A condition that the client set does not hold (If-Match, If-None-Match)."""
 
     code = "precondition_failed"
 
 
 class DigestMismatch(NebulaError):
-    """The bytes that came are not the bytes that were announced; nothing of them is kept."""
+    """The received bytes are not the announced ones; none of them are kept."""
 
     code = "digest_mismatch"
 
 
 class ChecksumMismatch(DigestMismatch):
-    """The same, of a resumable upload: tus has a status of its own for it."""
+    """A digest mismatch in a resumable upload, for which tus has its own status."""
 
     code = "checksum_mismatch"
 
 
 class IncompleteBody(NebulaError):
-    """The connection broke, or the body's framing did, before the body was complete."""
+    """The connection or the body's framing broke before the body was complete."""
 
     code = "incomplete_body"
 
 
 class StalledBody(IncompleteBody):
-    """The body stopped coming."""
+    """The body stopped arriving."""
 
     code = "stalled"
 
 
 class TooLarge(NebulaError):
-    """More bytes than Nebula takes in this place."""
+    """There are more bytes than Nebula accepts here."""
 
     code = "too_large"
 
 
 class TooManyAttempts(NebulaError):
-    """Failed sign-ins; `retry_after_s` in the details says how long to wait."""
+    """There were too many failed sign-ins; `retry_after_s` in the details says how long to wait."""
 
     code = "too_many_attempts"
     permanent = False
 
 
 class Busy(NebulaError):
-    """As many of these as Nebula serves at once are under way."""
+    """Nebula is already serving as many of these requests as it can at once."""
 
     code = "busy"
     permanent = False
 
 
 class NoRoom(NebulaError):
-    """The disk's reserve would be touched."""
+    """There is too little disk space: the request would use the disk's reserve."""
 
     code = "no_room"
     permanent = False
 
 
 class StoreUnavailable(NebulaError):
-    """A store that the request needs does not answer: `store` is database, objects or queue."""
+    """A store that the request needs does not answer. `store` is database, objects or queue."""
 
     code = "store_unavailable"
     permanent = False
@@ -121,39 +121,39 @@ class StoreUnavailable(NebulaError):
 
 
 class ObjectNotFound(NebulaError):
-    """The object store holds no object of that key."""
+    """The object store has no object with this key."""
 
     code = "object_not_found"
 
 
 class ObjectChanged(NebulaError):
-    """The object is not the one that reading began with."""
+    """The object is not the one that was there when reading began."""
 
     code = "object_changed"
 
 
 class MultipartNotFound(NebulaError):
-    """The object store knows nothing of that unfinished multipart upload."""
+    """The object store does not know this unfinished multipart upload."""
 
     code = "multipart_not_found"
 
 
 class Superseded(NebulaError):
-    """A newer attempt owns this row; whatever this one made is to be thrown away."""
+    """A newer attempt owns this row; the results of this attempt must be discarded."""
 
     code = "superseded"
 
 
 class MediaError(NebulaError):
-    """No film can be made of these bytes; the message is the plain reason that the user reads."""
+    """No film can be made from these bytes; the message is the reason, in words for people."""
 
     code = "media_error"
 
 
 class FfmpegFailed(NebulaError):
-    """An ffmpeg run ended badly. In the details, `log` is the tail of its stderr and `status` its exit code, if any.
+    """An ffmpeg run failed. In the details, `log` is the tail of its stderr and `status` its exit code, if any.
 
-    The log and the message hold text of the file: they are shown to people, and decide nothing.
+    The log and the message contain text from the file: they are shown to people and never used for decisions.
     """
 
     code = "ffmpeg_failed"
@@ -161,36 +161,39 @@ class FfmpegFailed(NebulaError):
 
 
 class FfmpegStalled(FfmpegFailed):
-    """An ffmpeg run said nothing new for too long, and was ended."""
+    """An ffmpeg run reported nothing new for too long, and was ended."""
 
 
 class Incomplete(FfmpegFailed):
-    """A film does not hold what its source's packets promise; again from a local copy: then the source is damaged."""
+    """A film does not contain what its source's packets promise.
+
+    It is made again from a local copy. If that fails too, the source is damaged.
+    """
 
     code = "incomplete"
 
 
 class HardwareFailed(FfmpegFailed):
-    """A hardware encoder failed again at what it had failed at; software may be able to do it."""
+    """A hardware encoder failed twice at the same work; software may be able to do it."""
 
     code = "hardware_failed"
 
 
 class OtherFingerprint(FfmpegFailed):
-    """A chunk's header is not that of the chunks that it is to be joined with: another encoder made it."""
+    """A chunk's header differs from that of the chunks that it is to be joined with: another encoder made it."""
 
     code = "other_fingerprint"
 
 
 class Stopped(NebulaError):
-    """Work ended in the middle because its worker was told to stop; nothing is wrong with it."""
+    """Work ended in the middle because its worker was told to stop; nothing is wrong with the work."""
 
     code = "stopped"
     permanent = False
 
 
 class HandedBack(Stopped):
-    """Work ended in the middle because this machine is to spare its battery; the message says why."""
+    """Work ended in the middle because this machine must save its battery; the message says why."""
 
     code = "handed_back"
 
@@ -202,6 +205,6 @@ class SettingsError(NebulaError):
 
 
 class SchemaTooNew(NebulaError):
-    """The database was written by a newer version, whose revision this code does not know."""
+    """A newer version wrote the database, and this code does not know the database's revision."""
 
     code = "schema_too_new"

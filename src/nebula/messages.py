@@ -1,7 +1,8 @@
-"""Messages: "this queue has work", by Celery over Redis or over a directory. A message only wakes; rows are the truth.
+"""Messages that say "this queue has work", sent by Celery over Redis or over a directory.
 
-`wake` leaves a note for one background thread and returns, so that a Redis that is gone, hung or full is never felt by
-a request. What does not get out is made up for by the sweep and by the workers, which look for work themselves.
+A message only wakes a worker; the database rows say what there is to do. `wake` leaves a note for one background thread
+and returns, so a Redis that is down, hung or full never delays a request. If a message is lost, the sweep makes up for
+it, and so do the workers, which also look for work themselves.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from nebula.errors import StoreUnavailable
 log = logging.getLogger(__name__)
 
 TASK = "nebula.work"
-MESSAGE_LIFE_S = 300  # an older one tells a worker nothing that it has not found by itself
+MESSAGE_LIFE_S = 300  # by then a worker has found the work by itself
 SEND_S = 2.0
 CHECK_S = 1.0
 RECEIVE_S = 5.0
@@ -39,10 +40,10 @@ FILES = "nebulafiles"
 
 
 class FileChannel(filesystem.Channel):  # type: ignore[misc]
-    """Kombu's queue of files, made safe against readers that look while another process writes, or died writing.
+    """Kombu's queue of files, made safe for readers while another process writes a message or dies writing it.
 
-    Kombu 5.7 writes a message in place: who reads it empty ends its worker (JSONDecodeError), and a table of queues
-    that was left empty keeps every worker from starting.
+    Kombu 5.7 writes a message in place. A worker that reads it while it is empty ends (JSONDecodeError), and if the
+    table of queues is left empty, no worker can start.
     """
 
     def _put(self, queue: str, payload: Any, **_: Any) -> None:
@@ -58,7 +59,7 @@ class FileChannel(filesystem.Channel):  # type: ignore[misc]
         while True:
             try:
                 return super()._get(queue)
-            except ValueError:  # its file is gone already; the rows say what there is to do
+            except ValueError:  # the message's file is already removed; the rows say what there is to do
                 log.warning("message unreadable queue=%s", queue)
 
     def get_table(self, exchange: str) -> Any:
@@ -85,15 +86,16 @@ TRANSPORT_ALIASES[FILES] = f"{__name__}:{FileTransport.__name__}"
 
 
 def make_celery(settings: Settings, *, socket_timeout_s: float = RECEIVE_S) -> Celery:
-    """Make the Celery app of the worker or, with a short timeout, of the sender. Nothing connects yet."""
+    """Create the Celery app of the worker or, with a short timeout, of the sender. Nothing connects yet."""
     app = Celery("nebula", set_as_current=False, fixups=[])
     app.conf.update(
         broker_url=settings.redis_url or f"{FILES}://localhost",
         broker_transport_options=_over_redis(socket_timeout_s) if settings.redis_url else _over_files(settings),
         broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,  # a worker outlives any outage: it finds work without messages too
-        # No acknowledgements: a message lost with its worker is the sweep's, and Celery 5.7.0 dies where Redis restarts
-        # while one is outstanding (AttributeError: 'NoneType' object has no attribute 'hostname'), with early acks too.
+        broker_connection_max_retries=None,  # a worker survives any outage: it also finds work without messages
+        # No acknowledgements: the sweep replaces a message that is lost with its worker. Celery 5.7.0 dies if Redis
+        # restarts while one is outstanding (AttributeError: 'NoneType' object has no attribute 'hostname'), with early
+        # acks too.
         task_queues=[kombu.Queue(queue.value, no_ack=True) for queue in Queue],
         task_default_queue=Queue.QUICK.value,
         task_acks_late=False,
@@ -113,7 +115,7 @@ def make_celery(settings: Settings, *, socket_timeout_s: float = RECEIVE_S) -> C
 
 def _over_redis(socket_timeout_s: float) -> dict[str, Any]:
     return {
-        # Above the second that BRPOP waits in the server. Without them a Redis that hangs is waited for without end.
+        # Longer than the second that BRPOP waits in the server. Without them, a Redis that hangs blocks for ever.
         "socket_timeout": socket_timeout_s,
         "socket_connect_timeout": SEND_S,
         "socket_keepalive": True,
@@ -136,7 +138,7 @@ def _over_files(settings: Settings) -> dict[str, Any]:
 
 
 class Messages:
-    """Wakes workers. Its thread starts with the first message, so it may be made before a fork."""
+    """Wakes workers. Its thread starts with the first message, so an instance may be created before a fork."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -149,7 +151,7 @@ class Messages:
     def wake(self, queue: Queue) -> None:
         """Say that a queue has work. Returns at once and never raises.
 
-        What is still to be said of a queue is not said twice.
+        While a message for a queue is still pending, no second one is sent.
         """
         with self._changed:
             if self._closing:
@@ -161,14 +163,14 @@ class Messages:
             self._changed.notify()
 
     def check(self) -> None:
-        """Raise StoreUnavailable("queue") where no message can be stored: gone, hung, full or read-only."""
+        """Raise StoreUnavailable("queue") if no message can be stored: the store is down, hung, full or read-only."""
         try:
             self._check_redis() if self._settings.redis_url else self._check_folder()
         except (redis.RedisError, OSError) as error:
             raise StoreUnavailable("queue") from error
 
     def close(self, timeout_s: float = 3.0) -> None:
-        """Let what is pending leave, for `timeout_s` at most."""
+        """Send the pending messages, for at most `timeout_s`."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -191,7 +193,7 @@ class Messages:
             self._celery.send_task(TASK, queue=queue.value, retry=False, expires=MESSAGE_LIFE_S)
         except (KombuError, ChannelError, redis.RedisError, OSError) as error:
             log.warning("message lost queue=%s error=%r", queue, str(error))
-        except Exception:  # whatever else two libraries think of: the thread must outlive it
+        except Exception:  # whatever else two libraries may raise: the thread must survive it
             log.exception("message lost queue=%s", queue)
 
     def _check_redis(self) -> None:
@@ -202,7 +204,7 @@ class Messages:
             retry=Retry(NoBackoff(), 0),
         )
         with client:
-            # A write: a full or read-only Redis answers PING all the same.
+            # Write something: a full or read-only Redis still answers PING.
             client.set("nebula:check", "1", ex=60)
 
     def _check_folder(self) -> None:

@@ -1,8 +1,8 @@
-"""Battery, mains and heat, read from sysfs. What cannot be read is unknown, with the reason; nothing here raises.
+"""Read battery, mains and heat from sysfs. What cannot be read is unknown, with the reason; nothing here raises.
 
 psutil's `sensors_battery` knows only adapters called AC and the first battery by name, and takes a wireless mouse for a
-battery: supplies are read here, temperatures by psutil if no other tree is named. What the readings mean together is
-decided in domain/supplies.py.
+battery. So power supplies are read here; temperatures come from psutil unless another directory tree is named.
+domain/supplies.py decides what the readings mean together.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NUMBERS = ("energy_now", "energy_full", "charge_now", "charge_full", "capacity",
 
 
 class PowerSupplies:
-    """Reads a tree like /sys/class/power_supply; another tree can stand in for it."""
+    """Reads a directory tree like /sys/class/power_supply. Another tree can replace the real one."""
 
     def __init__(self, directory: Path, thermal_directory: Path | None = None) -> None:
         self._directory = directory
@@ -34,9 +34,9 @@ class PowerSupplies:
     def read(self) -> PowerReading:
         """Take one reading."""
         problems: list[str] = []
-        found = [_supply(path) for path in self._supplies(problems)]
-        percent = supplies.percent(found, problems)
-        return PowerReading(supplies.on_mains(found), percent, self._temperature(), tuple(problems))
+        all_supplies = [_supply(path) for path in self._supplies(problems)]
+        percent = supplies.percent(all_supplies, problems)
+        return PowerReading(supplies.on_mains(all_supplies), percent, self._temperature(), tuple(problems))
 
     def _supplies(self, problems: list[str]) -> list[Path]:
         try:
@@ -48,19 +48,19 @@ class PowerSupplies:
     def _temperature(self) -> float | None:
         if self._thermal_directory is None:
             return _psutil_temperature()
-        found = []
+        readings = []
         with contextlib.suppress(OSError):
             for zone in sorted(self._thermal_directory.glob("thermal_zone*")):
-                found.append(_number(zone / "temp"))
-        degrees = [value / 1000 for value in found if value is not None and 0 < value / 1000 < HOTTEST_PLAUSIBLE_C]
+                readings.append(_number(zone / "temp"))
+        degrees = [value / 1000 for value in readings if value is not None and 0 < value / 1000 < HOTTEST_PLAUSIBLE_C]
         return max(degrees, default=None)
 
 
 def load() -> float:
-    """Return how many threads ran, or waited for a processor or a disk, on the average of the last minute."""
+    """Return the average number of threads in the last minute that ran or waited for a processor or a disk."""
     try:
         return os.getloadavg()[0]
-    except OSError:  # a sandbox that hides it
+    except OSError:  # a sandbox hides the load
         return 0.0
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 POLL_S = 0.02
 
-# setpriv arms the death signal, but a parent that died before that is missed: so the shell compares its parent with
-# the one that was meant ($0) before it becomes the program. The process id stays the same all along. (facts.md 1.4)
+# setpriv arms the death signal, but it comes too late if the parent has already died. So the shell compares its parent
+# with the intended one ($0) before it becomes the program. The process id stays the same throughout.
 _CHECK_PARENT = '[ "$PPID" = "$0" ] || exit 137; exec "$@"'
 
 
@@ -26,12 +26,12 @@ def spawn(
     cpu_s: int | None = None,
     **popen: Any,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own; it is killed when its parent is.
+    """Start a program in a session of its own; it is killed when its parent ends.
 
-    The kernel watches the calling *thread*: the one that spawns must be the one that waits, or the program is killed
-    when that thread ends. The limits hold for the program and what it starts: private memory
-    (not address space: each thread's allocator reserves 64 MiB of that and uses little), size of any file that it
-    writes, seconds of CPU. `popen` goes to subprocess.Popen.
+    The kernel watches the calling *thread*: the thread that spawns the program must also wait for it, because the
+    program is killed when that thread ends. The limits apply to the program and everything that it starts: private
+    memory (not address space: each thread's allocator reserves 64 MiB of address space and uses little of it), size of
+    any file that it writes, seconds of CPU. `popen` goes to subprocess.Popen.
     """
     limits = (("data", memory_bytes), ("fsize", file_bytes), ("cpu", cpu_s))
     limited = [f"--{name}={value}" for name, value in limits if value is not None]
@@ -42,45 +42,45 @@ def spawn(
 
 
 def end(process: subprocess.Popen[bytes], *, grace_s: float = 5.0) -> int:
-    """End the program's whole group: SIGTERM, SIGKILL after `grace_s`, and reap it. Return its exit status.
+    """End the program's whole group: SIGTERM, then SIGKILL after `grace_s`. Reap it and return its exit status.
 
-    May be called again, and on one that has ended by itself: what it left behind in its group is killed too.
+    May be called again, and on a program that has ended by itself: what it left behind in its group is killed too.
     """
     if process.returncode is not None:
         return process.returncode
     _signal(process, signal.SIGTERM)
-    _signal(process, signal.SIGCONT)  # a stopped one cannot end
+    _signal(process, signal.SIGCONT)  # a stopped process cannot end
     _wait_unreaped(process, grace_s)
-    # Until it is reaped its id cannot go to another group.
+    # Until the program is reaped, its id cannot be given to another group.
     _signal(process, signal.SIGKILL)
     return process.wait()
 
 
 def cpu_s(process: subprocess.Popen[bytes], *, wait_s: float) -> float:
-    """Wait until the program has ended, for `wait_s` at most, and return the seconds of CPU that it has used so far.
+    """Wait at most `wait_s` for the program to end, and return the seconds of CPU that it has used so far.
 
-    It is not reaped: its exit status is still to be asked for.
+    The program is not reaped: its exit status can still be read.
     """
     _wait_unreaped(process, wait_s)
-    # The name, in parentheses, may hold anything; utime and stime are the fields 14 and 15.
+    # The name, in parentheses, may contain anything; utime and stime are fields 14 and 15.
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def hold(process: subprocess.Popen[bytes]) -> None:
-    """Stop the program's whole group where it is (SIGSTOP): it keeps its memory and takes no processor."""
+    """Suspend the program's whole group (SIGSTOP): it keeps its memory and uses no processor."""
     _signal(process, signal.SIGSTOP)
 
 
 def let_go(process: subprocess.Popen[bytes]) -> None:
-    """Let a held group go on."""
+    """Resume a suspended group (SIGCONT)."""
     _signal(process, signal.SIGCONT)
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     if process.returncode is not None:
-        return  # reaped: its id may be another group's
-    with contextlib.suppress(ProcessLookupError):  # every member has gone
+        return  # reaped: its id may belong to another group
+    with contextlib.suppress(ProcessLookupError):  # every member has ended
         os.killpg(process.pid, number)
 
 

@@ -1,4 +1,7 @@
-"""`nebula-server` before anything of the server is imported: an installation of the client has the command, too."""
+"""The entry point of `nebula-server`, which runs before anything of the server is imported.
+
+An installation of only the client has the command, too.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ except ModuleNotFoundError as error:
 
 
 def main() -> int:
-    """Run the server's command; say what to install if its packages are not there."""
+    """Run the server's command, or say what to install if its packages are missing."""
     if missing:
         print(f"nebula-server: {MISSING} ({missing}). {HOW}", file=sys.stderr)
         return 1

@@ -1,7 +1,8 @@
-"""Keeping processes alive: starts the parts, starts again what dies, and leaves nothing behind when it ends.
+"""Keep processes alive: start them, restart those that die, and leave nothing behind at the end.
 
-A part dies with this process (process.spawn), even by kill -9. What a part leaves behind when it dies becomes a child
-of this process (PR_SET_CHILD_SUBREAPER) and is killed. What a part writes goes to a bounded log file of its own.
+A supervised process, here called a part, dies with this process (process.spawn), even with kill -9. If a part dies, the
+processes that it leaves behind become children of this process (PR_SET_CHILD_SUBREAPER) and are killed. The output of
+each part goes to a log file of its own, which has a size limit.
 """
 
 from __future__ import annotations
@@ -24,24 +25,24 @@ from nebula import process
 from nebula.errors import NebulaError
 
 PR_SET_CHILD_SUBREAPER = 36
-LOG_BYTES = 4 << 20  # of each of a part's two log files
+LOG_BYTES = 4 << 20  # limit of each of a part's two log files
 LINE_BYTES = 16 << 10
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
-STEADY_S = 60.0  # a part that lived so long starts again without delay
+STEADY_S = 60.0  # a part that lived this long is restarted with the first delay again
 TRIES_BEFORE_READY = 5
 GRACE_S = 15.0
 POLL_S = 0.5
 
 
 class PartKeepsDying(NebulaError):
-    """A part ends again and again before the whole was ever ready; `log` in the details is the end of its log."""
+    """A part keeps ending before all parts were ready; `log` in the details is the end of its log."""
 
     code = "part_keeps_dying"
 
 
 class Log:
-    """A part's log: lines from its pipe to NAME.log, with NAME.log.1 before it."""
+    """A part's log: writes lines from its pipe to NAME.log. The lines before them are in NAME.log.1."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -49,7 +50,7 @@ class Log:
 
     def take(self, pipe: IO[bytes]) -> None:
         """Copy the pipe into the file until the part closes it."""
-        # Never blocks the part and never ends early: a log that cannot be written loses lines, not the part.
+        # Never blocks the part and never ends early: if the log cannot be written, only lines are lost.
         while line := pipe.readline(LINE_BYTES):
             try:
                 self._write(line)
@@ -90,11 +91,11 @@ class Part:
 
     @property
     def pid(self) -> int | None:
-        """Its process, while it has one."""
+        """The id of its process, if it has one."""
         return None if self._process is None else self._process.pid
 
     def start_if_due(self) -> None:
-        """Start it, unless it runs or died a moment ago. It lives as long as the thread that calls this."""
+        """Start it, unless it is running or died a moment ago. It lives as long as the thread that calls this."""
         if self._process is not None or time.monotonic() < self._due_at:
             return
         self._process = process.spawn(
@@ -109,7 +110,7 @@ class Part:
         threading.Thread(target=self.log.take, args=[self._process.stdout], daemon=True).start()
 
     def bury(self) -> str | None:
-        """Reap it if it has died, with its whole group; return how it ended and when it starts again."""
+        """If it has died, reap its whole group; return how it ended and when it starts again. Else return None."""
         if self._process is None or not _has_ended(self._process):
             return None
         status = process.end(self._process, grace_s=0)
@@ -122,19 +123,22 @@ class Part:
         return f"{self.name} {_ending(status)}; starting it again in {delay_s:g} s"
 
     def ask_to_end(self) -> None:
-        """Send it SIGTERM; it alone, so that it ends its own children in its own order."""
+        """Send SIGTERM only to the part itself, so that it ends its own children in its own order."""
         if self._process is not None:
             self._process.terminate()
 
     def end(self) -> None:
-        """Kill what is left of it and reap it."""
+        """Kill what is left of it, and reap it."""
         if self._process is not None:
             process.end(self._process, grace_s=0)
             self._process = None
 
 
 class Supervisor:
-    """Runs parts until a signal. Must run in the main thread: it takes the signals and is the parts' parent."""
+    """Runs parts until a signal.
+
+    Must run in the main thread, which receives the signals and is the parent of the parts.
+    """
 
     def __init__(self, parts: Sequence[Part], say: Callable[[str], None]) -> None:
         self._parts = parts
@@ -143,9 +147,9 @@ class Supervisor:
         self._is_ready = False
 
     def run(self, is_ready: Callable[[], bool], on_ready: Callable[[], None]) -> int:
-        """Keep every part alive; return the signal that ended it. `on_ready` runs once, when `is_ready` first says so.
+        """Keep every part alive; return the signal that ended the run.
 
-        Raises PartKeepsDying where a part never gets up.
+        `on_ready` runs once, when `is_ready` first returns True. Raises PartKeepsDying if a part never gets ready.
         """
         _adopt_orphans()
         with self._signals() as wakes:
@@ -176,7 +180,7 @@ class Supervisor:
         for part in self._parts:
             part.ask_to_end()
         deadline = time.monotonic() + GRACE_S
-        # A second signal while they end is a person who does not want to wait.
+        # A second signal in the meantime comes from a person who does not want to wait.
         while self._pids() and time.monotonic() < deadline and len(self._signals_taken) == taken:
             for part in self._parts:
                 part.bury()
@@ -190,7 +194,7 @@ class Supervisor:
 
     @contextmanager
     def _signals(self) -> Iterator[int]:
-        """Take the signals; yield the descriptor that becomes readable with each."""
+        """Handle the signals; yield a descriptor that becomes readable with each of them."""
         wakes, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         before |= {number: signal.signal(number, self._note) for number in (signal.SIGHUP, signal.SIGCHLD)}
@@ -215,7 +219,7 @@ def _wait(wakes: int, seconds: float) -> None:
 
 
 def _has_ended(child: subprocess.Popen[bytes]) -> bool:
-    # Not reaped yet: until then its group's id is not given to another.
+    # WNOWAIT leaves the process unreaped: until it is reaped, its group's id cannot be given to another group.
     return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
 
 
@@ -232,14 +236,14 @@ def _adopt_orphans() -> None:
 
 
 def _kill_orphans(own: set[int]) -> None:
-    """Kill and reap children that are no part: what a dead part left behind."""
+    """Kill and reap children that are not parts: processes that a dead part left behind."""
     for listing in Path("/proc/self/task").glob("*/children"):
         for pid in map(int, _read(listing).split()):
             if pid in own:
                 continue
             try:
                 os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, os.WNOHANG)  # one that takes its time is reaped in the next round
+                os.waitpid(pid, os.WNOHANG)  # a process that takes longer is reaped in the next round
             except (ProcessLookupError, ChildProcessError):
                 continue
 

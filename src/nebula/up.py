@@ -1,7 +1,7 @@
-"""`nebula-server up`: everything on this machine from one command, on embedded stores or on those that settings name.
+"""`nebula-server up`: run everything on this machine with one command, on embedded stores or those in the settings.
 
-Prepares (data directory, signing key, schema, bucket, port), keeps gateway and workers alive, makes the first account
-and says where it all is. Production has systemd in this place; the parts are the same.
+It prepares (data directory, signing key, schema, bucket, port), keeps the gateway and workers alive, creates the first
+account, and prints where everything is. In production, systemd does this instead, with the same processes.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ def run(environ: Mapping[str, str]) -> int:
         settings = config.load(environ)
         _prepare(settings)
         with _accounts(settings) as accounts:
-            made_up = _first_account(accounts, settings)
+            new_password = _first_account(accounts, settings)
             parts = _parts(settings, environ, lock, listener)
             number = Supervisor(parts, _say).run(
-                lambda: _answers(listener), lambda: _announce(settings, accounts, made_up)
+                lambda: _answers(listener), lambda: _announce(settings, accounts, new_password)
             )
     _say("everything has stopped")
     return 128 + signal.SIGINT if number == signal.SIGINT else 0
 
 
 def with_signing_key(environ: Mapping[str, str], data_dir: Path) -> dict[str, str]:
-    """Return `environ` with the signing key: the one that is set, else the data directory's own, made once."""
+    """Return `environ` with a signing key: the one that is set, else the data directory's own, which is made once."""
     if environ.get("SECRET_KEY") or environ.get("SECRET_KEY_FILE"):
         return dict(environ)
     path = data_dir / "secret_key"
@@ -72,7 +72,7 @@ def with_signing_key(environ: Mapping[str, str], data_dir: Path) -> dict[str, st
 
 
 def _write_once(path: Path, text: str) -> None:
-    # Whole or not at all: a key that was cut short would be refused at every later start.
+    # Write the file completely or not at all: a key that was cut short would be refused at every later start.
     part = path.with_suffix(".part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -92,9 +92,9 @@ def _require_programs() -> None:
 
 @contextmanager
 def _sole_run(data_dir: Path) -> Iterator[int]:
-    """Hold the data directory; yield the lock, which every part inherits.
+    """Lock the data directory; yield the lock, which every part inherits.
 
-    So it is free only when the last process of an earlier run has gone.
+    So the lock is free only after the last process of an earlier run has ended.
     """
     lock = os.open(data_dir / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -113,7 +113,7 @@ def _take(lock: int, data_dir: Path) -> None:
             return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(lock, 32, 0).decode().strip()
-            # Its `up` was killed: the parts that it took with it are a moment away.
+            # If the other `up` was killed, its parts will end in a moment.
             if _runs(holder) or time.monotonic() > deadline:
                 raise Conflict(
                     f"Nebula already runs on {data_dir} (process {holder or 'unknown'}). Stop it first, or give this"
@@ -128,9 +128,9 @@ def _runs(pid: str) -> bool:
 
 @contextmanager
 def _listener(environ: Mapping[str, str], data_dir: Path) -> Iterator[socket.socket]:
-    """Listen where the gateway will: it inherits the socket, so that its restarts refuse nobody."""
-    given = environ.get("NEBULA_BIND", "").strip()
-    listener = _listen_as_told(given) if given else _listen_where_free(data_dir / "bind")
+    """Listen on the gateway's address. The gateway inherits the socket, so its restarts refuse no connection."""
+    bind = environ.get("NEBULA_BIND", "").strip()
+    listener = _listen_as_told(bind) if bind else _listen_where_free(data_dir / "bind")
     with listener:
         yield listener
 
@@ -147,14 +147,14 @@ def _listen_as_told(bind: str) -> socket.socket:
 
 def _listen_where_free(memory: Path) -> socket.socket:
     remembered = _remembered(memory)
-    wanted = remembered or PORTS[0]
-    for port in [wanted, *PORTS]:
+    first_choice = remembered or PORTS[0]
+    for port in [first_choice, *PORTS]:
         try:
             listener = _listen(HOST, port)
         except OSError:
             continue
-        if port != wanted:
-            _say(f"port {wanted} is taken; from now on it is {port} (kept in {memory})")
+        if port != first_choice:
+            _say(f"port {first_choice} is taken; from now on it is {port} (kept in {memory})")
         memory.write_text(f"{HOST}:{port}\n")
         return listener
     raise SettingsError(f"No port from {PORTS[0]} to {PORTS[-1]} is free; set NEBULA_BIND to ADDRESS:PORT.")
@@ -187,7 +187,7 @@ def _address(listener: socket.socket) -> str:
 
 
 def _resolved(environ: Mapping[str, str], data_dir: Path, listener: socket.socket) -> dict[str, str]:
-    """Return the environment of every part: what was unset is named."""
+    """Return the environment of every part, with a value for each setting that was unset."""
     own = {"NEBULA_DATA_DIR": str(data_dir), "NEBULA_BIND": _address(listener), "PYTHONUNBUFFERED": "1"}
     return with_signing_key(environ, data_dir) | own
 
@@ -200,7 +200,7 @@ def _prepare(settings: Settings) -> None:
 
 
 def _parts(settings: Settings, environ: Mapping[str, str], lock: int, listener: socket.socket) -> list[Part]:
-    # gunicorn takes fd://N for an address: the socket that listens already.
+    # gunicorn accepts fd://N as an address: the socket that already listens.
     inherited = dataclasses.replace(settings, bind=f"fd://{listener.fileno()}")
     logs = settings.data_dir / "log"
     return [
@@ -233,7 +233,10 @@ def _accounts(settings: Settings) -> Iterator[Accounts]:
 
 
 def _first_account(accounts: Accounts, settings: Settings) -> str | None:
-    """Make the first account with the password that was given; or return one to make it with, once all is up."""
+    """Create the first account with the configured password.
+
+    If no password is configured, return a new one; the account is created with it when everything is up.
+    """
     if accounts.has_accounts():
         return None
     if not settings.owner_password_file:
@@ -251,7 +254,7 @@ def _announce(settings: Settings, accounts: Accounts, made_up: str | None) -> No
     url = f"http://{settings.bind}"
     print(f"\nNebula {nebula.__version__} is at {url}  (data: {settings.data_dir}; Ctrl-C stops it)")
     if made_up is not None:
-        # Made only now: a start that failed must not have used up the one time that the password is shown.
+        # The account is created only now: the password is shown once, and a failed start must not use that up.
         accounts.create_account(settings.owner, made_up, Role.OWNER)
         print(f"\nThe first account is {settings.owner}, its password {made_up}")
         print("This is shown once. Change it with: nebula passwd")

@@ -1,10 +1,10 @@
-"""Access tokens (JWT, through PyJWT, whose only home this is) and the making of refresh tokens.
+"""Access tokens (JWT, through PyJWT, which only this module uses) and new refresh tokens.
 
-An access token is RFC 9068 in form: HS256, `typ` at+jwt, claims iss aud sub sid iat exp jti, the signing key's id in
-the header. The algorithm is pinned and every claim required: PyJWT requires none and does not look at `typ` (RFC 8725).
-The keyring is SECRET_KEY, newest first: the first signs, all verify. A key's id is derived from the key, so that a
-rotation is one more key in front; the one behind it has an end, when its last token has run out, and counts for nothing
-from then on. A valid signature alone admits nobody: services/accounts.py looks up the session.
+An access token has the form of RFC 9068: HS256, `typ` at+jwt, claims iss aud sub sid iat exp jti, and the signing key's
+id in the header. The algorithm is pinned and every claim is required: PyJWT requires none and does not check `typ`
+(RFC 8725). The keyring is SECRET_KEY, newest first: the first key signs, all keys verify. A key's id is derived from
+the key, so a rotation only adds one key in front. The key behind it gets an end time, when its last token expires, and
+is ignored from then on. A valid signature alone admits nobody: services/accounts.py looks up the session.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ AUDIENCE = "nebula-api"
 ALGORITHM = "HS256"
 TYPE = "at+jwt"
 CLAIMS = ["iss", "aud", "sub", "sid", "iat", "exp", "jti"]
-MAX_LENGTH = 2048  # ours have about 420 characters
+MAX_LENGTH = 2048  # our tokens have about 420 characters
 REFRESH_BYTES = 32
 
 
 @dataclass(frozen=True)
 class AccessClaims:
-    """What a valid access token says."""
+    """The contents of a valid access token."""
 
     account_id: str
     session_id: str
@@ -43,7 +43,7 @@ class AccessClaims:
 
 @dataclass(frozen=True)
 class RefreshSecret:
-    """A new refresh token: the text goes to the client, the digest to the database, and nothing else anywhere."""
+    """A new refresh token: the text goes only to the client, and the digest goes only to the database."""
 
     text: str = field(repr=False)
     digest: str
@@ -55,22 +55,22 @@ class RefreshSecret:
 
 
 def refresh_digest(text: str) -> str:
-    """Return what is stored of a refresh token: its SHA-256 (32 random bytes need no slow hash)."""
+    """Return what is stored of a refresh token: its SHA-256 (32 random bytes do not need a slow hash)."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def new_jti() -> str:
-    """Return the id of an access token that is yet to be issued."""
+    """Return an id for a new access token."""
     return str(uuid.uuid4())
 
 
 def key_id(key: str) -> str:
-    """Return a key's id, as the token's header names it."""
+    """Return a key's id, as it is written in a token's header."""
     return hashlib.sha256(key.encode()).hexdigest()[:8]
 
 
 class AccessTokens:
-    """Issues and reads access tokens. `keys` are newest first, an older one with its end where it has one."""
+    """Issues and reads access tokens. `keys` are newest first; an older one may carry its end time."""
 
     def __init__(self, keys: Sequence[str], *, minutes: int, clock: Callable[[], float] = time.time) -> None:
         if not keys:
@@ -91,7 +91,7 @@ class AccessTokens:
         )
 
     def read(self, token: str) -> AccessClaims:
-        """Return what a token says. Raises SignInRequired for every one that is not ours, whole and in time."""
+        """Return what a token says. Raises SignInRequired if it is not ours, is incomplete, or has expired."""
         try:
             return _claims(self._verified(token))
         except jwt.PyJWTError:
@@ -109,10 +109,10 @@ class AccessTokens:
 
 
 def _claims(claims: dict[str, Any]) -> AccessClaims:
-    found = [claims[name] for name in ("sub", "sid", "jti")]
-    if not all(isinstance(value, str) and value for value in found):
+    values = [claims[name] for name in ("sub", "sid", "jti")]
+    if not all(isinstance(value, str) and value for value in values):
         raise _refused()
-    return AccessClaims(*found)
+    return AccessClaims(*values)
 
 
 def _refused() -> SignInRequired:

@@ -1,1 +1,1 @@
-"""Decisions and shapes without I/O: everything here can be tested as a table."""
+"""Decisions and data types without I/O: everything here can be tested with tables of cases."""

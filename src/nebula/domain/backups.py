@@ -1,4 +1,4 @@
-"""How the backup is: a pure decision from what was noted of it."""
+"""The condition of the backup: a pure decision from what was recorded about it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nebula.domain.states import BackupState
 
 
 def state(backup: Backup | None, now: datetime) -> BackupState:
-    """Return how the backup is at `now`, the database's clock. Overdue comes first: it costs the most."""
+    """Return the backup's condition at `now`, the database's clock. Overdue comes first because it costs the most."""
     if backup is None:
         return BackupState.NONE
     if now - (backup.succeeded_at or backup.set_up_at) > timedelta(seconds=BACKUP_OVERDUE_S):

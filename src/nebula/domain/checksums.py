@@ -16,14 +16,14 @@ REPR_MEMBER = re.compile(r"([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):(?:;.*)?")
 
 @dataclass(frozen=True)
 class Checksum:
-    """What one request body must hash to."""
+    """The digest that a request body must have."""
 
     algorithm: str  # a key of SIZES
     digest: bytes
 
 
 def of_body(header: str) -> Checksum:
-    """Read an Upload-Checksum (tus 1.0.0): the algorithm, a space, the digest in base64. Raises InvalidInput."""
+    """Parse an Upload-Checksum (tus 1.0.0): the algorithm, a space, the digest in base64. Raises InvalidInput."""
     algorithm, _, text = header.strip().partition(" ")
     if algorithm not in SIZES:
         raise InvalidInput(
@@ -36,17 +36,17 @@ def of_body(header: str) -> Checksum:
 
 
 def of_representation(header: str) -> str | None:
-    """Return the SHA-256, in hex, that a Repr-Digest (RFC 9530) announces; None where it names only other algorithms.
+    """Return the SHA-256, in hex, that a Repr-Digest (RFC 9530) announces; None if it names only other algorithms.
 
     Raises InvalidInput.
     """
     announced = None
     for member in header.split(","):
-        found = REPR_MEMBER.fullmatch(member.strip())
-        if found is None:
+        match = REPR_MEMBER.fullmatch(member.strip())
+        if match is None:
             raise InvalidInput("Repr-Digest is not of the form sha-256=:BASE64:.", code="invalid_digest")
-        if found[1] == "sha-256":
-            digest = _decoded(found[2])
+        if match[1] == "sha-256":
+            digest = _decoded(match[2])
             if digest is None or len(digest) != SIZES["sha256"]:
                 raise InvalidInput("Repr-Digest holds no SHA-256 digest in base64.", code="invalid_digest")
             announced = digest.hex()
@@ -54,7 +54,7 @@ def of_representation(header: str) -> str | None:
 
 
 def of_hex(text: str) -> str:
-    """Return a SHA-256 in hex as it is stored (lower case). Raises InvalidInput."""
+    """Return a SHA-256 in hex as it is stored, in lower case. Raises InvalidInput."""
     if not HEX_SHA256.fullmatch(text):
         raise InvalidInput("sha256 must be 64 hexadecimal digits.", code="invalid_digest", field="sha256")
     return text.lower()

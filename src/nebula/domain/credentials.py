@@ -1,4 +1,4 @@
-"""What an account's name and password may be, and how long failed sign-ins make one wait."""
+"""The rules for account names and passwords, and how long one must wait after failed sign-ins."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ ACCOUNT_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 MIN_PASSWORD = 8
 MAX_PASSWORD = 1024
 
-FREE_FAILURES = 4  # a person mistypes
-FAILURE_LIFE_S = 3600  # a failure after so long a peace counts as the first
+FREE_FAILURES = 4  # people mistype
+FAILURE_LIFE_S = 3600  # a failure after this much time without failures counts as the first
 MAX_ADDRESS_DELAY_S = 300
-MAX_ACCOUNT_DELAY_S = 5  # small: nobody's guessing may lock the account's own person out
-SHARED_ADDRESS = "local"  # a unix socket has no address: all devices behind it are counted as one
+MAX_ACCOUNT_DELAY_S = 5  # small, so that nobody can lock an account's owner out by guessing
+SHARED_ADDRESS = "local"  # a unix socket has no address: all devices behind it are counted together
 
 
 def may_be_account_name(name: str) -> bool:
@@ -34,13 +34,13 @@ def checked_account_name(name: str) -> str:
 
 
 def normalised(password: str) -> str:
-    """Return the form that is hashed: the same password typed on another keyboard is the same (NFKC)."""
+    """Return the form that is hashed (NFKC): a password gives the same hash if it is typed on another keyboard."""
     return unicodedata.normalize("NFKC", password)
 
 
 def may_be_password(password: str) -> bool:
     """Return whether an account can have this password."""
-    # A lone surrogate has no bytes to hash, and argon2's C string ends at a NUL in other implementations.
+    # A lone surrogate cannot be encoded to bytes, and other argon2 implementations end a C string at a NUL.
     if "\x00" in password or any("\ud800" <= character <= "\udfff" for character in password):
         return False
     return MIN_PASSWORD <= len(password) <= MAX_PASSWORD
@@ -56,32 +56,36 @@ def checked_password(password: str) -> str:
 
 
 def address_subject(address: str) -> str:
-    """Name the row that counts an address's failed sign-ins."""
+    """Return the name of the row that counts an address's failed sign-ins."""
     return f"address:{address}"
 
 
 def account_subject(name: str) -> str:
-    """Name the row that counts an account's failed sign-ins; a name that no account has is counted the same."""
+    """Return the name of the row that counts an account's failed sign-ins.
+
+    A name that no account has is counted in the same way.
+    """
     return f"account:{name}"
 
 
 def guess_subject(address: str, name: str) -> str:
-    """Name the row that counts the failed sign-ins of one address at one account: that account's part of the address's.
+    """Return the name of the row that counts the failed sign-ins of one address at one account.
 
-    In alphabetical order it is between the two others', which is the order in which all of them are locked.
+    They are a part of the address's failures. In alphabetical order this name is between the other two, and the rows
+    are locked in that order.
     """
     return f"account@{address} {name}"
 
 
 def delay_s(subject: str, failures: int) -> int:
-    """Return how long a subject waits after that many failures in a row: doubling, up to the most of its kind."""
+    """Return how long a subject waits after this many failures in a row. It doubles, up to the limit of its kind."""
     if failures <= FREE_FAILURES:
         return 0
-    # 1 << 9 is above every most: more doublings would only make a longer number.
+    # 1 << 9 is above every limit: more doublings would only make a longer number.
     return min(_most_delay_s(subject), 1 << min(failures - FREE_FAILURES - 1, 9))
 
 
 def _most_delay_s(subject: str) -> int:
     if subject.startswith("account@"):
-        return 0  # the address waits, and the account
+        return 0  # the address and the account wait instead
     return MAX_ACCOUNT_DELAY_S if subject.startswith("account:") else MAX_ADDRESS_DELAY_S

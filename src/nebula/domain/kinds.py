@@ -1,4 +1,4 @@
-"""The table of the kinds of work. A new kind is a row here, and a handler in services/transcoding.py."""
+"""The table of the kinds of work. A new kind needs a row here and a handler in services/films/claiming.py."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from nebula.domain.states import JobKind, Queue, TaskKind
 
 @dataclass(frozen=True)
 class Kind:
-    """What is the same for all tasks of one kind."""
+    """The properties that all tasks of one kind share."""
 
     job: str  # the kind of the job that it is a task of
-    queue: Queue  # where it waits, unless it is added to another one
+    queue: Queue  # where it waits, unless it is added to another queue
     priority: int  # lower numbers are claimed first
-    needs_mains: bool = False  # only the encode queue's worker reads the power
+    needs_mains: bool = False  # only the worker of the encode queue reads the power supply
     lease_s: float = LEASE_S
-    is_part: bool = False  # one of the job's chunks: `chunks_total` counts them
-    runs_alone: bool = False  # a worker claims it only while it does nothing else
+    is_part: bool = False  # it makes one of the job's chunks: `chunks_total` counts them
+    runs_alone: bool = False  # a worker claims it only if it is doing nothing else
 
 
-# Films that are made in one piece are short: they go before chunks.
+# Films that are made in one piece are short, so they come before chunks.
 KINDS: dict[str, Kind] = {
     TaskKind.PROBE: Kind(JobKind.PROBE, Queue.QUICK, 0),
     TaskKind.SPLIT: Kind(JobKind.RENDITION, Queue.QUICK, 10),
@@ -30,18 +30,18 @@ KINDS: dict[str, Kind] = {
     TaskKind.MAKE_WHOLE: Kind(JobKind.RENDITION, Queue.ENCODE, 10),
     TaskKind.AUDIO_CHUNK: Kind(JobKind.RENDITION, Queue.ENCODE, 11, is_part=True),
     TaskKind.VIDEO_CHUNK: Kind(JobKind.RENDITION, Queue.ENCODE, 11, is_part=True),
-    # Reads the whole film: never beside what makes one playable.
+    # Reads the whole film, so it never runs beside work that makes a film playable.
     TaskKind.SUBTITLES: Kind(JobKind.SUBTITLES, Queue.QUICK, 30, runs_alone=True),
 }
 
 
 def names(condition: Callable[[Kind], bool]) -> list[str]:
-    """Return the kinds for which a condition holds."""
+    """Return the kinds that satisfy a condition."""
     return [name for name, kind in KINDS.items() if condition(kind)]
 
 
 def job_priority(job: str) -> int:
-    """Return the priority of a kind of job: that of the first of its tasks."""
+    """Return the priority of a kind of job: the lowest number among its tasks."""
     return min(kind.priority for kind in KINDS.values() if kind.job == job)
 
 

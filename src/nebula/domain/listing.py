@@ -1,4 +1,4 @@
-"""Pages: what a listing is asked for, and the opaque keyset cursors that carry it on."""
+"""Pages: what a listing can be asked for, and the opaque keyset cursors that continue it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_PAGE_SIZE = 1000
 
 @dataclass(frozen=True)
 class Position:
-    """Where a page ends: the last item's time and id. Listings run from the newest to the oldest."""
+    """Where a page ends: the time and id of the last item. Listings run from the newest to the oldest."""
 
     created_at: datetime
     id: str
@@ -32,7 +32,7 @@ class Position:
 
     @classmethod
     def from_cursor(cls, cursor: str) -> Position:
-        """Read a cursor. Raises InvalidInput(code="invalid_cursor")."""
+        """Parse a cursor. Raises InvalidInput(code="invalid_cursor")."""
         try:
             padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
             moment, last_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
@@ -46,9 +46,9 @@ class Position:
 
 @dataclass(frozen=True)
 class FileQuery:
-    """What of the files is asked for."""
+    """The conditions of a listing of files."""
 
-    q: str | None = None  # a part of the name, upper and lower case alike
+    q: str | None = None  # a part of the name, in upper or lower case
     sha256: str | None = None
     state: FileState | None = None
     trashed: bool = False
@@ -58,17 +58,17 @@ class FileQuery:
 
 @dataclass(frozen=True)
 class JobQuery:
-    """What of the jobs is asked for."""
+    """The conditions of a listing of jobs."""
 
     state: JobState | None = None
-    live: bool = False  # queued, running and paused ones only
+    live: bool = False  # only queued, running and paused jobs
     after: Position | None = None
     limit: int = PAGE_SIZE
 
 
 @dataclass(frozen=True)
 class FileDetails:
-    """A file with what was made of its content."""
+    """A file with everything that was made from its content."""
 
     file: File
     renditions: tuple[Rendition, ...]
@@ -78,7 +78,7 @@ class FileDetails:
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """Some items, and where the next page begins; None at the end."""
+    """Some items, and the cursor of the next page; None at the end."""
 
     items: tuple[T, ...]
     next_cursor: str | None

@@ -1,4 +1,4 @@
-"""Which media type a file gets: the one that was announced where it is one, else the one that its name suggests."""
+"""Choose the media type of a file: the announced one if it is valid, else the one that the file's name suggests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 FORM = re.compile(rf'{TOKEN}/{TOKEN}(?:[ \t]*;[ \t]*{TOKEN}=(?:{TOKEN}|"[^"\\\x00-\x1f\x7f-\U0010ffff]*"))*')
 UNKNOWN = "application/octet-stream"
 
-# What Python's own table lacks on some version; a machine's /etc/mime.types must not decide.
+# Types that Python's own table lacks in some versions; a machine's /etc/mime.types must not decide.
 MORE = {
     ".avif": "image/avif",
     ".flac": "audio/flac",
@@ -36,7 +36,7 @@ TABLE = dict(mimetypes.MimeTypes().types_map[True]) | MORE
 
 
 def settled(announced: str | None, name: str) -> str:
-    """Return the media type to store. An announced one that says nothing, or is none, counts as not announced."""
+    """Return the media type to store. An announced type that is unspecific or invalid counts as not announced."""
     text = (announced or "").strip()
     if len(text) <= MAX_CHARACTERS and text != UNKNOWN and FORM.fullmatch(text):
         return text

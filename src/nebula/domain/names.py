@@ -1,4 +1,4 @@
-"""File names: relative paths as S3 keys are. Nothing is changed; what cannot be a name is refused with its reason."""
+"""File names are relative paths, as S3 keys are. Names are never changed; an invalid name is refused with a reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MAX_SEGMENT_BYTES = 255
 
 
 def checked(name: str) -> str:
-    """Return `name` as it is, or raise InvalidInput(code="invalid_name") that says what to change.
+    """Return `name` unchanged, or raise InvalidInput(code="invalid_name"), which says what to change.
 
     A name is segments of 1-255 bytes of UTF-8 joined by "/", 1,024 bytes in all, with no ".", ".." or NUL.
     """
@@ -32,12 +32,12 @@ def checked(name: str) -> str:
 
 
 def last_segment(name: str) -> str:
-    """Return what a download is called: the part after the last slash."""
+    """Return the part after the last slash, which is the name of a download."""
     return name.rsplit("/", 1)[-1]
 
 
 def with_suffix(name: str, suffix: str) -> str:
-    """Return the name with another ending: what a film made of it is called."""
+    """Return the name with another ending, for a film that is made from the file."""
     last = last_segment(name)
     stem = last.rpartition(".")[0] or last
     return name[: len(name) - len(last)] + stem + suffix

@@ -2,13 +2,13 @@
 
 Web-ready (plays in every browser, VLC and mpv as it is): MP4, index first, not fragmented; H.264 Constrained
 Baseline, Main or High up to level 5.1, 8-bit 4:2:0, progressive, square pixels, upright, a key frame at least every
-10 s, SDR; AAC-LC or no sound. What stands against that decides:
+10 s, SDR; AAC-LC or no sound. The action depends on what does not meet this:
 
     only the container      REMUX        video and audio are copied
     the sound               COPY_VIDEO   video is copied, every audio stream becomes stereo AAC
-    the picture             ENCODE       the picture too; the sound is copied where it is AAC-LC already
+    the picture             ENCODE       the picture is encoded too; the sound is copied if it is already AAC-LC
 
-The reasons are sentences for people, and stable: they are stored with the job and shown by `nebula job`.
+The reasons are sentences for people. They are stable, because they are stored with the job and shown by `nebula job`.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ WEB_PROFILES = frozenset({"Constrained Baseline", "Main", "High"})
 WEB_PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p"})
 WEB_TAGS = frozenset({"avc1", "avc3"})
 MAX_LEVEL = 51
-# 10 s, and x264's default of 250 frames at 23.976 or 24 frames a second, which is what most films have: 10.43 s.
+# 10 s, or x264's default of 250 frames at 23.976 or 24 frames a second, the rate of most films: 10.43 s.
 MAX_KEY_INTERVAL_S = 10.5
 LONG_SIDE, SHORT_SIDE = 1920, 1080  # the highest rung
-MAX_FRAME_RATE = 120.0  # 1080p above it is beyond level 5.1
+MAX_FRAME_RATE = 120.0  # 1080p above this rate is beyond level 5.1
 SLOWED_FRAME_RATE = 60.0
-# Absurd figures in a header must not become memory: 8K in either direction is the most.
+# Absurd sizes in a header must not make a decoder use the memory for them: the limit is 8K in either direction.
 MAX_SIDE, MAX_PIXELS = 16384, 8192 * 4352
 MAX_DURATION_S = 48 * 3600.0
-# MP4 counts the time between two pictures in 31 bits: 4.9 hours on the film's clock (arguments.CLOCK_HZ).
+# MP4 stores the time between two pictures in 31 bits: 4.9 hours on the film's clock (arguments.CLOCK_HZ).
 MAX_GAP_S = 4 * 3600.0
-# No codec's packet holds more sound than this (FLAC's hold 1.5 s, Monkey's Audio's 6 s). What sound lasts longer than
-# its packets can, is silence that the encoder has to make up.
+# No codec's packet holds more sound than this (FLAC's hold 1.5 s, Monkey's Audio's 6 s). If sound lasts longer than its
+# packets can, the rest is silence that the encoder has to make.
 MAX_PACKET_S = 10.0
 MAX_SILENCE_S = 12 * 3600.0
 MIN_SIDE = 16
-# A container's claim about its own length is a rounded or estimated one.
+# The length that a container claims is rounded or estimated.
 CLAIM_SLACK_S, CLAIM_SLACK = 0.5, 0.02
-# Formats whose clock may jump: ffmpeg mends those jumps on its own, and a copy then differs from the packet list.
+# Formats whose clock may jump: ffmpeg corrects those jumps itself, and a copy then differs from the packet list.
 JUMPING_FORMATS = frozenset({"mpegts", "mpeg"})
 MAX_JUMP_S = 10.0
 
-# ".ts" is missing: it is TypeScript more often than a transport stream, whose bytes speak for themselves.
+# ".ts" is missing: it is more often TypeScript than a transport stream, which can be recognised by its bytes.
 VIDEO_NAMES = frozenset(
     "3g2 3gp asf avi divx f4v flv m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf ogv rm rmvb vob webm wmv".split()  # noqa: SIM905
 )
@@ -53,17 +53,17 @@ VIDEO_NAMES = frozenset(
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be made of a source, and why.
+    """What to make from a source, and why.
 
-    `state` is what the content becomes at once: READY (web-ready as it is), STORED (no moving picture), FAILED (name
-    or media type says video and none can be made: `reasons` say why), or PROCESSING (a film is to be made).
+    `state` is the content's state from now on: READY (web-ready as it is), STORED (no moving picture), FAILED (the name
+    or media type says video, but no film can be made: `reasons` say why), or PROCESSING (a film is to be made).
     """
 
     action: PlanAction
     state: FileState
     reasons: tuple[str, ...]
     version: int = VERSION
-    rung: str | None = None  # "source" where the video is copied, "1080p", ... where it is encoded
+    rung: str | None = None  # "source" if the video is copied; "1080p", ... if it is encoded
     width: int | None = None  # of the film
     height: int | None = None
     video: VideoStream | None = None  # the stream that the film shows
@@ -71,7 +71,7 @@ class Plan:
     encodes_audio: bool = False
     deinterlace: bool = False
     tone_map: bool = False
-    frame_rate: float | None = None  # None: every frame at its own time
+    frame_rate: float | None = None  # None: every frame keeps its own time
 
     @property
     def makes_film(self) -> bool:
@@ -90,8 +90,8 @@ class Plan:
 def decide(facts: MediaFacts | None, *, name: str, media_type: str, problem: str | None = None) -> Plan:
     """Return the plan for a source.
 
-    `facts` is None where nothing is known: it is no media, or `problem` says (MediaError's message) why it could not
-    be read. `name` and `media_type` are what the person said of it: where they say video, no film is a failure.
+    `facts` is None if nothing is known: the source is not media, or it could not be read and `problem` (MediaError's
+    message) says why. `name` and `media_type` come from the person: if they say video, having no film is a failure.
     """
     says_video = is_called_video(name, media_type)
     if facts is None:
@@ -101,19 +101,19 @@ def decide(facts: MediaFacts | None, *, name: str, media_type: str, problem: str
     video = facts.moving[0]
     obstacle = _obstacle(facts, video)
     if obstacle:
-        # A moving picture was found: it is a video, whatever it is called.
+        # A moving picture was found, so it is a video, whatever its name is.
         return Plan(PlanAction.NOTHING, FileState.FAILED, (obstacle,))
     return _film(facts, video)
 
 
 def is_called_video(name: str, media_type: str) -> bool:
-    """Whether the name's ending or the media type says that this is a video."""
+    """Whether the name's ending or the media type says that the file is a video."""
     ending = name.rsplit("/", 1)[-1].rpartition(".")[2].lower()
     return media_type.lower().startswith("video/") or ("." in name and ending in VIDEO_NAMES)
 
 
 def is_web_ready(facts: MediaFacts) -> bool:
-    """Whether this plays everywhere as it is: what a made film must be, too."""
+    """Whether the source plays everywhere as it is. Every film that Nebula makes must satisfy this, too."""
     return decide(facts, name="", media_type="").web_ready
 
 
@@ -122,7 +122,7 @@ def _no_film(says_video: bool, why: str) -> Plan:
 
 
 def _obstacle(facts: MediaFacts, video: VideoStream) -> str | None:
-    """Return why no film can be made at all."""
+    """Return why no film can be made at all; None if one can."""
     if not video.codec:
         return "its video codec is unknown to this ffmpeg"
     size_problem = absurd_size(video.width, video.height)
@@ -136,9 +136,9 @@ def _obstacle(facts: MediaFacts, video: VideoStream) -> str | None:
 
 
 def _standstill(facts: MediaFacts, video: VideoStream) -> str | None:
-    """Return why a source whose pictures or sound stop for hours is refused; None if they do not."""
+    """Return why a source is refused if its pictures or sound stop for hours; None if they do not."""
     if JUMPING_FORMATS & set(facts.format.split(",")):
-        return None  # ffmpeg closes their gaps
+        return None  # ffmpeg closes the gaps in these formats
     gap_s = video.packets.longest_gap_s
     if gap_s > MAX_GAP_S:
         return f"there are {gap_s / 3600:.0f} hours between two of its pictures; 4 are the most"
@@ -152,13 +152,13 @@ def _standstill(facts: MediaFacts, video: VideoStream) -> str | None:
 
 
 def _silent_s(facts: MediaFacts, stream: AudioStream) -> float:
-    """Return for how long a stream of sound holds nothing, from the film's start to the stream's end."""
+    """Return for how many seconds a stream of sound holds nothing, from the film's start to the stream's end."""
     lasts_s = (stream.packets.ends_s or 0.0) - facts.start_s
     return max(0.0, lasts_s - stream.packets.count * MAX_PACKET_S)
 
 
 def absurd_size(width: int, height: int) -> str | None:
-    """Return why a picture of this size is refused before anything decodes it; None where it is not."""
+    """Return why a picture of this size is refused before anything decodes it; None if it is not refused."""
     if min(width, height) == 0:
         return "the size of its picture is impossible"
     if min(width, height) < MIN_SIDE:
@@ -213,20 +213,20 @@ def _encode(video: VideoStream, audio: tuple[AudioStream, ...], encodes_audio: b
 def slowed_rate(video: VideoStream) -> float | None:
     """Return the constant rate of a film whose source has too many pictures a second; else None.
 
-    The packets decide, not the header: a constant rate fills every gap, and fills them with no more pictures than the
-    source has only if the source really has that many.
+    The packets decide, not the header. A constant rate fills every gap with pictures; the film has no more pictures
+    than the source only if the source really has that many.
     """
     return SLOWED_FRAME_RATE if video.listed_rate > MAX_FRAME_RATE else None
 
 
 def film_size(width: int, height: int) -> tuple[int, int, str]:
-    """Return width, height and rung of the highest rung for a shown size: never upscaled, both sides even.
+    """Return width, height and name of the highest rung for a shown size: never upscaled, both sides even.
 
-    An upright picture has an upright rung: 1080x1920 is 1080p as 1920x1080 is.
+    An upright picture has an upright rung: 1080x1920 is 1080p, as 1920x1080 is.
     """
     scale = min(1.0, LONG_SIDE / max(width, height), SHORT_SIDE / min(width, height))
-    made = (_even(width * scale), _even(height * scale))
-    return *made, f"{SHORT_SIDE if scale < 1 else min(made)}p"
+    size = (_even(width * scale), _even(height * scale))
+    return *size, f"{SHORT_SIDE if scale < 1 else min(size)}p"
 
 
 def _even(side: float) -> int:
@@ -234,7 +234,7 @@ def _even(side: float) -> int:
 
 
 def _audio_order(facts: MediaFacts) -> tuple[AudioStream, ...]:
-    """Return every audio stream that can be decoded, the default one first."""
+    """Return all audio streams that can be decoded, the default one first."""
     usable = [stream for stream in facts.audio if stream.codec and stream.channels and stream.packets.count]
     return tuple(sorted(usable, key=lambda stream: not stream.is_default))
 
@@ -257,13 +257,16 @@ def _container_reasons(facts: MediaFacts, video: VideoStream) -> tuple[str, ...]
 
 
 def _first_track(facts: MediaFacts) -> int:
-    """Return the stream that a browser shows: it does not look for the default one."""
+    """Return the stream that a browser shows: the first one, not the default one."""
     return min(stream.index for stream in facts.moving)
 
 
 def damage(facts: MediaFacts) -> str | None:
-    """Return where the source holds less than its header claims: it was cut off, or the read of it was."""
-    # The claim of Matroska and of an MP4 is the time at which it ends, the others' the time from start to end.
+    """Return a sentence if the source holds less than its header claims; None if it is complete.
+
+    Either the source was cut off, or the reading of it was.
+    """
+    # Matroska and MP4 claim the time at which they end; other formats claim the time from start to end.
     reached_s = facts.reaches_s - (0.0 if "matroska" in facts.format or facts.is_mp4_family else facts.start_s)
     if reached_s < facts.duration_s - max(CLAIM_SLACK_S, CLAIM_SLACK * facts.duration_s):
         return f"it breaks off after {clock(reached_s)} of {clock(facts.duration_s)}"
@@ -274,7 +277,7 @@ def damage(facts: MediaFacts) -> str | None:
 
 
 def clock(seconds: float) -> str:
-    """Return a length of time as people write it: 1:02.5."""
+    """Return a duration as people write it: 1:02.5."""
     minutes, rest = divmod(max(0.0, seconds), 60)
     return f"{int(minutes)}:{rest:04.1f}"
 
@@ -302,7 +305,7 @@ def _video_reasons(facts: MediaFacts, video: VideoStream) -> tuple[str, ...]:
 
 
 def _picture_reasons(video: VideoStream) -> tuple[str, ...]:
-    """Return what is to be put right in the picture itself, whatever its codec."""
+    """Return what must be corrected in the picture itself, whatever its codec."""
     width, height = video.aspect
     checks = (
         (video.is_interlaced, "video is interlaced"),
@@ -314,7 +317,7 @@ def _picture_reasons(video: VideoStream) -> tuple[str, ...]:
 
 
 def _clock_problem(facts: MediaFacts, video: VideoStream) -> str | None:
-    """Return why the packets' times do not allow a copy."""
+    """Return why the packets' times do not allow a copy; None if they do."""
     packets = video.packets
     if packets.untimed or packets.disordered:
         return "its packets are not in order of time"

@@ -1,7 +1,7 @@
-"""Conditional requests (RFC 9110 section 13): entity tags, HTTP dates and the order in which conditions are asked.
+"""Conditional requests (RFC 9110 section 13): entity tags, HTTP dates and the order in which conditions are checked.
 
-The validators here are a strong entity tag and the time from which the bytes have been what they are. Bytes never
-change under one tag, so the date is a strong validator too (RFC 9110 8.8.2.2).
+The validators here are a strong entity tag and the time since which the bytes are unchanged. Bytes never change under
+one tag, so the date is a strong validator too (RFC 9110 8.8.2.2).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _GAP = re.compile(r"[ \t,]*")
 _MONTH = "(?P<month>" + "|".join(MONTHS) + ")"
 _TIME = "(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-5][0-9]|60)"
-# RFC 9110 5.6.7: the one form to send and the two obsolete ones that must still be read.
+# RFC 9110 5.6.7: the one form to send, and the two obsolete forms that must still be accepted.
 _DATES = (
     re.compile(rf"[A-Z][a-z]{{2}}, (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} GMT"),
     re.compile(rf"[A-Z][a-z]{{5,8}}, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME} GMT"),
@@ -28,27 +28,27 @@ _DATES = (
 
 @dataclass(frozen=True)
 class Validators:
-    """What a representation is known by: a strong entity tag (quoted) and when its bytes became what they are."""
+    """The validators of a representation: a strong entity tag (quoted) and the time when its bytes last changed."""
 
     etag: str
     modified_at: datetime
 
     @property
     def last_modified(self) -> datetime:
-        """The time as HTTP can say it: whole seconds."""
+        """The time as HTTP can express it: in whole seconds."""
         return self.modified_at.replace(microsecond=0)
 
 
 def failed(method: str, headers: Mapping[str, str], validators: Validators) -> int | None:
-    """Return 412 or 304 where a condition stops the request, else None (RFC 9110 13.2.2, steps 1 to 4)."""
+    """Return 412 or 304 if a condition stops the request, else None (RFC 9110 13.2.2, steps 1 to 4)."""
     reading = method in {"GET", "HEAD"}
-    if (wanted := headers.get("If-Match")) is not None:
-        if not matches(wanted, validators.etag, weak=False):
+    if (if_match := headers.get("If-Match")) is not None:
+        if not matches(if_match, validators.etag, weak=False):
             return 412
     elif (moment := http_date(headers.get("If-Unmodified-Since"))) is not None and validators.last_modified > moment:
         return 412
-    if (known := headers.get("If-None-Match")) is not None:
-        if matches(known, validators.etag, weak=True):
+    if (if_none_match := headers.get("If-None-Match")) is not None:
+        if matches(if_none_match, validators.etag, weak=True):
             return 304 if reading else 412
     elif reading and (moment := http_date(headers.get("If-Modified-Since"))) is not None:
         return 304 if validators.last_modified <= moment else None
@@ -64,7 +64,7 @@ def matches(value: str, etag: str, *, weak: bool) -> bool:
 
 
 def if_range_holds(value: str | None, validators: Validators) -> bool:
-    """Return whether the bytes that the client has a part of are still these (RFC 9110 13.1.5)."""
+    """Return whether the bytes that the client has a part of are still the current ones (RFC 9110 13.1.5)."""
     if value is None:
         return True
     value = value.strip(" \t")
@@ -78,22 +78,22 @@ def http_date(text: str | None) -> datetime | None:
     if text is None:
         return None
     for form in _DATES:
-        if found := form.fullmatch(text.strip(" \t")):
-            return _moment(found)
+        if match := form.fullmatch(text.strip(" \t")):
+            return _moment(match)
     return None
 
 
 def format_date(moment: datetime) -> str:
-    """Write a time as HTTP does (IMF-fixdate), whatever the locale."""
+    """Format a time as an HTTP date (IMF-fixdate), independent of the locale."""
     moment = moment.astimezone(UTC)
     day = f"{DAYS[moment.weekday()]}, {moment.day:02} {MONTHS[moment.month - 1]} {moment.year:04}"
     return f"{day} {moment:%H:%M:%S} GMT"
 
 
 def _tags(value: str) -> list[str]:
-    """Return the entity tags of a list (RFC 9110 5.6.1, 8.8.3). A list with anything else in it names no tag at all.
+    """Return the entity tags of a list (RFC 9110 5.6.1, 8.8.3). A list that contains anything else has no tags at all.
 
-    A comma inside a tag is part of it. Goes through the value once.
+    A comma inside a tag belongs to the tag. Reads the value once.
     """
     tags: list[str] = []
     position = 0

@@ -1,9 +1,9 @@
-"""What to send of a representation: the one module that decides ranges (RFC 9110 sections 13 to 15).
+"""Decide what to send of a representation. Only this module decides ranges (RFC 9110 sections 13 to 15).
 
-`decide` takes what the client sent and what the representation is, and returns the status and the spans of bytes;
-`frame` turns those into a body with its exact length. A Range header that cannot be read, is reversed, names another
-unit or asks for too many pieces is ignored, as 14.2 allows: the answer is the whole, never an error. 416 is only for a
-range that could be read and lies outside.
+`decide` takes what the client sent and what the representation is, and returns the status and the byte ranges. `frame`
+turns these into a body with its exact length. A Range header is ignored, as 14.2 allows, if it is malformed, reversed,
+in another unit, or asks for too many ranges: the answer is then the whole representation, never an error. 416 is only
+for a valid range that is outside the representation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from nebula.domain.preconditions import Validators, failed, if_range_holds
 
 MAX_SPANS = 16
-# Longer numbers are beyond any object and, for int(), slow.
+# Longer numbers are larger than any object, and int() is slow with them.
 MAX_DIGITS = 18
 
 _SPEC = re.compile(r"([0-9]*)-([0-9]*)")
@@ -24,7 +24,7 @@ _SPEC = re.compile(r"([0-9]*)-([0-9]*)")
 
 @dataclass(frozen=True)
 class Span:
-    """`length` bytes from `start`."""
+    """A byte range: `length` bytes from `start`."""
 
     start: int
     length: int
@@ -36,16 +36,16 @@ class Span:
 
 @dataclass(frozen=True)
 class Decision:
-    """The status, and the spans to send: none for 304, 412 and 416, the whole for 200, one or more for 206."""
+    """The status and the byte ranges to send: none for 304, 412 and 416, the whole for 200, one or more for 206."""
 
     status: int
     size_bytes: int
     spans: tuple[Span, ...] = ()
-    boundary: str | None = None  # set where the spans are parts of a multipart body
+    boundary: str | None = None  # set if the ranges are parts of a multipart body
 
     @property
     def content_range(self) -> str | None:
-        """The Content-Range of a single span's 206, or of a 416."""
+        """The Content-Range of a 206 with a single range, or of a 416."""
         if self.status == 416:
             return f"bytes */{self.size_bytes}"
         if self.status == 206 and self.boundary is None:
@@ -55,7 +55,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Frame:
-    """A body: literal bytes and spans of the object in order, its type, and its exact length."""
+    """A body: literal bytes and byte ranges of the object in order, its type, and its exact length."""
 
     pieces: tuple[bytes | Span, ...]
     media_type: str
@@ -63,43 +63,43 @@ class Frame:
 
 
 def decide(method: str, headers: Mapping[str, str], validators: Validators, size_bytes: int) -> Decision:
-    """Decide what to answer; `headers` are the request's by their usual names (Range, If-Range, If-Match, ...)."""
+    """Decide what to answer. `headers` are the request's, by their usual names (Range, If-Range, If-Match, ...)."""
     status = failed(method, headers, validators)
     if status is not None:
         return Decision(status, size_bytes)
     whole = Decision(200, size_bytes, (Span(0, size_bytes),))
-    wanted = headers.get("Range")
-    # 14.2: Range is defined for GET alone.
-    if method != "GET" or wanted is None or not if_range_holds(headers.get("If-Range"), validators):
+    range_header = headers.get("Range")
+    # 14.2: Range is defined only for GET.
+    if method != "GET" or range_header is None or not if_range_holds(headers.get("If-Range"), validators):
         return whole
-    specs = _parsed(wanted)
+    specs = _parsed(range_header)
     if specs is None:
         return whole
-    spans = _merged([span for spec in specs if (span := _span(spec, size_bytes)) is not None])
-    if not spans:
+    byte_ranges = _merged([byte_range for spec in specs if (byte_range := _span(spec, size_bytes)) is not None])
+    if not byte_ranges:
         return Decision(416, size_bytes)
-    # An empty representation has no position to name in a Content-Range.
-    if size_bytes == 0 or len(spans) > MAX_SPANS:
+    # An empty representation has no position that a Content-Range could name.
+    if size_bytes == 0 or len(byte_ranges) > MAX_SPANS:
         return whole
-    return Decision(206, size_bytes, spans, _boundary(validators, spans) if len(spans) > 1 else None)
+    return Decision(206, size_bytes, byte_ranges, _boundary(validators, byte_ranges) if len(byte_ranges) > 1 else None)
 
 
 def frame(decision: Decision, media_type: str) -> Frame:
-    """Lay out the body of a 200 or 206."""
+    """Return the body of a 200 or 206."""
     if decision.boundary is None:
-        return Frame(decision.spans, media_type, sum(span.length for span in decision.spans))
+        return Frame(decision.spans, media_type, sum(byte_range.length for byte_range in decision.spans))
     pieces: list[bytes | Span] = []
-    for span in decision.spans:
-        where = _content_range(span, decision.size_bytes)
-        head = f"\r\n--{decision.boundary}\r\nContent-Type: {media_type}\r\nContent-Range: {where}\r\n\r\n"
-        pieces += [head.encode("latin-1"), span]
+    for byte_range in decision.spans:
+        content_range = _content_range(byte_range, decision.size_bytes)
+        head = f"\r\n--{decision.boundary}\r\nContent-Type: {media_type}\r\nContent-Range: {content_range}\r\n\r\n"
+        pieces += [head.encode("latin-1"), byte_range]
     pieces.append(f"\r\n--{decision.boundary}--\r\n".encode("latin-1"))
     length = sum(piece.length if isinstance(piece, Span) else len(piece) for piece in pieces)
     return Frame(tuple(pieces), f"multipart/byteranges; boundary={decision.boundary}", length)
 
 
 def _parsed(value: str) -> list[tuple[int | None, int | None]] | None:
-    """Return (first, last) of each range, (None, length) of a suffix; None where the header is to be ignored."""
+    """Return (first, last) of each range, (None, length) for a suffix; None if the header is to be ignored."""
     unit, equals, ranges = value.strip(" \t").partition("=")
     if unit.lower() != "bytes" or not equals:
         return None
@@ -107,7 +107,7 @@ def _parsed(value: str) -> list[tuple[int | None, int | None]] | None:
     for text in ranges.split(","):
         text = text.strip(" \t")
         if not text:
-            continue  # 5.6.1.2: an empty list element is nothing
+            continue  # 5.6.1.2: an empty list element is ignored
         spec = _parsed_one(text)
         if spec is None:
             return None
@@ -116,10 +116,10 @@ def _parsed(value: str) -> list[tuple[int | None, int | None]] | None:
 
 
 def _parsed_one(text: str) -> tuple[int | None, int | None] | None:
-    found = _SPEC.fullmatch(text)
-    if found is None or text == "-":
+    match = _SPEC.fullmatch(text)
+    if match is None or text == "-":
         return None
-    first, last = _number(found[1]), _number(found[2])
+    first, last = _number(match[1]), _number(match[2])
     if first is not None and last is not None and last < first:
         return None
     return first, last
@@ -133,7 +133,7 @@ def _number(digits: str) -> int | None:
 
 
 def _span(spec: tuple[int | None, int | None], size_bytes: int) -> Span | None:
-    """Return the part of the representation that a range names; None where it lies outside (14.1.2)."""
+    """Return the part of the representation that a range names; None if it is outside (14.1.2)."""
     first, last = spec
     if first is None:
         length = min(last or 0, size_bytes)
@@ -145,7 +145,7 @@ def _span(spec: tuple[int | None, int | None], size_bytes: int) -> Span | None:
 
 
 def _merged(spans: list[Span]) -> tuple[Span, ...]:
-    """Keep the order asked for; where spans overlap, join those and go from front to back (15.3.7.2)."""
+    """Keep the requested order; but if ranges overlap, join those and go from front to back (15.3.7.2)."""
     ordered = sorted(spans, key=lambda span: span.start)
     joined: list[Span] = []
     for span in ordered:
@@ -161,5 +161,5 @@ def _content_range(span: Span, size_bytes: int) -> str:
 
 
 def _boundary(validators: Validators, spans: tuple[Span, ...]) -> str:
-    # Derived from the bytes' own digest: no content can hold it, and the same request gets the same answer.
+    # Derived from the bytes' own digest: no content can contain it, and the same request gets the same answer.
     return hashlib.sha256(f"{validators.etag} {spans}".encode()).hexdigest()[:32]

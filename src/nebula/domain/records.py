@@ -1,4 +1,4 @@
-"""What leaves the database: frozen records, with aware UTC times. The API's objects are made from these."""
+"""The frozen records that the database returns, with aware UTC times. The API's objects are made from them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Content:
-    """Stored bytes, once per account and digest, with what is known of them."""
+    """Stored bytes, once per account and digest, and the facts known about them."""
 
     id: str
     account_id: str
@@ -95,7 +95,7 @@ class File:
 
 @dataclass(frozen=True)
 class Upload:
-    """One resumable attempt to store a file. `offset_bytes` is acknowledged: it survives kill -9."""
+    """One resumable attempt to store a file. The bytes before `offset_bytes` are acknowledged: they survive kill -9."""
 
     id: str
     account_id: str
@@ -104,13 +104,13 @@ class Upload:
     media_type: str
     visibility: Visibility
     announced_sha256: str | None
-    length_bytes: int | None  # None: a by-name body whose length was not announced
+    length_bytes: int | None  # None: an upload by name whose length was not announced
     offset_bytes: int
     object_key: str
     multipart_id: str | None
     attempt: int
     tail_attempt: int  # the attempt whose tail file holds the bytes after the last full part
-    resumable: bool  # False: a by-name body; a cut connection ends it
+    resumable: bool  # False for an upload by name: it ends if the connection breaks
     file_id: str | None
     error_code: str | None
     error: str | None
@@ -120,11 +120,11 @@ class Upload:
 
 @dataclass(frozen=True)
 class Rendition:
-    """One web-ready MP4 of a content, published whole and verified."""
+    """One web-ready MP4 of a content, published only when it is complete and verified."""
 
     id: str
     content_id: str
-    rung: str  # 'source' where the video was copied, else '1080p', '720p', ...
+    rung: str  # 'source' if the video was copied, else '1080p', '720p', ...
     object_key: str
     size_bytes: int
     sha256: str
@@ -138,13 +138,13 @@ class Rendition:
 
 @dataclass(frozen=True)
 class Subtitles:
-    """One stream of text of a source, as WebVTT."""
+    """One text stream of a source, as WebVTT."""
 
     id: str
     content_id: str
     number: int  # of the stream in the source
     codec: str  # in the source
-    language: str | None  # as the source says it: ISO 639-2 mostly
+    language: str | None  # as the source names it: usually ISO 639-2
     title: str | None
     is_default: bool
     is_forced: bool
@@ -164,12 +164,12 @@ class Job:
     content_id: str
     account_id: str
     account_name: str
-    file_id: str | None  # the oldest file of its content that the asking account may see
+    file_id: str | None  # the oldest file of its content that the requesting account may see
     kind: str  # domain/kinds.py lists them
     queue: Queue
     state: JobState
     attempt: int
-    failures: int  # attempts that ended badly; bounded
+    failures: int  # attempts that failed; limited
     progress: float  # 0..1
     speed: float | None  # media seconds per second
     eta_s: float | None
@@ -179,24 +179,24 @@ class Job:
     rung: str | None
     command: str | None
     warning: str | None
-    paused_reason: str | None  # why its worker holds it still
+    paused_reason: str | None  # why its worker paused it
     error_code: str | None
     error: str | None
     log: str | None  # the tail of ffmpeg's stderr
     chunks_total: int
     chunks_done: int
     chunks_repeated: int
-    encoder: str | None  # that the picture is made with
-    rejections: int  # chunks whose header was not that of the others
-    restarts: int  # how often the whole picture was begun again, in software
+    encoder: str | None  # the encoder that makes the picture
+    rejections: int  # chunks whose codec header differed from that of the others
+    restarts: int  # how often the whole picture was started again, in software
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
 
     def withheld(self) -> Job:
-        """Return what the owner is told of work on another account's private file.
+        """Return what the owner sees of work on another account's private file.
 
-        It leaves out all that may quote the film or its name: ffmpeg's command and words, and the plan's reasons.
+        It leaves out what may quote the film or its name: ffmpeg's command and output, and the plan's reasons.
         """
         return replace(self, file_id=None, plan_reasons=(), command=None, log=None, error=None, warning=None)
 
@@ -216,7 +216,7 @@ class Link:
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
-    token: str | None = None  # only in the record that creating returns; never stored
+    token: str | None = None  # set only in the record that creating a link returns; never stored
 
 
 @dataclass(frozen=True)
@@ -229,23 +229,23 @@ class Node:
     viewers: int
     started_at: datetime
     seen_at: datetime
-    power: NodePower | None  # None until its encode worker took a reading
+    power: NodePower | None  # None until its encode worker has taken a reading
 
 
 @dataclass(frozen=True)
 class NodePower:
-    """What the encode worker of a node read last, and what it made of it."""
+    """What the encode worker of a node read last, and what it decided."""
 
     decision: Decision
-    since: datetime  # that the decision is this one
+    since: datetime  # when the current decision began
     reading: PowerReading
     read_at: datetime
-    paused_s: float  # how long its encoders were held still, in all
+    paused_s: float  # how long its encoders have been paused, in total
 
 
 @dataclass(frozen=True)
 class PowerChange:
-    """One row of a node's history: from then on its encoder might do this."""
+    """One row of a node's history: the decision that applied from this time on."""
 
     node: str
     at: datetime
@@ -255,19 +255,19 @@ class PowerChange:
 
 @dataclass(frozen=True)
 class Backup:
-    """What is noted of the backup that is set up: where it goes, and how it went."""
+    """What is recorded about the backup: where it goes, and how it went."""
 
     target: str  # an address without credentials
-    kept: str  # for how long, in words
+    kept: str  # how long backups are kept, in words
     warning: str | None  # what is wrong with the target
     set_up_at: datetime
     tried_at: datetime | None
     succeeded_at: datetime | None
-    said: str | None  # of the last one that was made
-    error: str | None  # why the last try failed, and what to do; None where it did not
-    read_at: datetime | None  # when a part of it was read last and found whole
+    said: str | None  # the summary of the last backup that was made
+    error: str | None  # why the last attempt failed, and what to do; None if it succeeded
+    read_at: datetime | None  # when a part of it was last read back and found intact
     read_said: str | None
-    read_error: str | None  # what is wrong with what was read
+    read_error: str | None  # what is wrong with the part that was read
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,7 @@ class Operation:
     state: OperationState
     asked_by: str  # an account's name, or "push"
     commit_id: str | None  # of a deploy
-    release: str | None  # that served when it had ended
+    release: str | None  # the release that was serving when the operation ended
     message: str | None
     created_at: datetime
     started_at: datetime | None

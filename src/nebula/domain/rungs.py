@@ -1,6 +1,6 @@
-"""The rungs below a film's first: for slow connections and small screens, made when every film has its first. Pure.
+"""The rungs below a film's first, for slow connections and small screens. They are made when every film has its first.
 
-An original that plays everywhere as it is has them, too: it is its own first.
+An original that plays everywhere as it is has lower rungs, too: it is its own first rung. Pure.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from nebula.domain.media import VideoStream
 from nebula.domain.plan import LONG_SIDE, SHORT_SIDE, Plan, slowed_rate
 from nebula.domain.states import FileState, PlanAction
 
-LOWER_RUNGS = (1080, 720, 480)  # the first is lower only than a picture that is copied
+LOWER_RUNGS = (1080, 720, 480)  # 1080 is lower only than a picture that is copied
 REASON = "a smaller picture for slow connections"
 
 
 def lower(plan: Plan) -> tuple[Plan, ...]:
-    """Return the plans of the rungs below a plan's own, the highest first; none is larger than the source."""
+    """Return the plans of the rungs below the plan's own, the highest first. None of them is larger than the source."""
     if plan.video is None:
         return ()
-    found = [_at(plan, plan.video, short) for short in LOWER_RUNGS]
-    return tuple(one for one in found if (one.width or 0) < (plan.width or 0))
+    plans = [_at(plan, plan.video, short) for short in LOWER_RUNGS]
+    return tuple(smaller for smaller in plans if (smaller.width or 0) < (plan.width or 0))
 
 
 def at(plan: Plan, rung: str | None) -> Plan:
-    """Return a film's plan for one of its rungs; one that it no longer has needs nothing."""
+    """Return a film's plan for one of its rungs. The plan for a rung that the film does not have needs nothing."""
     if rung is None or rung == plan.rung:
         return plan
     nothing = replace(plan, action=PlanAction.NOTHING, reasons=(f"the film has no rung {rung}",))
-    return next((one for one in lower(plan) if one.rung == rung), nothing if plan.makes_film else plan)
+    return next((smaller for smaller in lower(plan) if smaller.rung == rung), nothing if plan.makes_film else plan)
 
 
 def _at(plan: Plan, video: VideoStream, short: int) -> Plan:

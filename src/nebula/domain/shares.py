@@ -1,8 +1,9 @@
-"""Shares: who gives way when all places are taken and somebody else wants one.
+"""Shares: who gives up a place if all places are taken and somebody else wants one.
 
-A holder may take every place as long as nobody else wants it. When all are taken, places move from the group that has
-the most to the newcomer's, until they have equally many. Groups are nested (an account, one of its links, an address),
-and the rule holds on each level: an account that shares a hundred links has no larger share than one that shares none.
+A holder may take every place as long as nobody else wants one. When all are taken, places move from the group that has
+the most to the newcomer's group, until both have equally many. Groups are nested (an account, one of its links, an
+address), and the rule applies on each level: an account that shares a hundred links gets no larger share than an
+account that shares none.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-GRACE_S = 5.0  # for so long nobody can say that a transfer is slow
+GRACE_S = 5.0  # a transfer is not judged to be slow before it is this old
 
-Holder = tuple[str, ...]  # the group, the group within it, and so on
+Holder = tuple[str, ...]  # the account, the link, the address: each group lies within the one before
 
 
 class Taken(Protocol):
@@ -31,9 +32,9 @@ T = TypeVar("T", bound=Taken)
 
 
 def place_to_yield(taken: Sequence[T], newcomer: Holder) -> T | None:
-    """Return the place that a newcomer gets, the slowest of whoever has the most; None if it has its share already.
+    """Return the place that a newcomer takes over: the slowest of the holder that has the most places.
 
-    Every holder names equally many groups.
+    Returns None if the newcomer already has its share. Every holder has the same number of groups.
     """
     rivals = list(taken)
     for level, group in enumerate(newcomer):
@@ -48,7 +49,7 @@ def place_to_yield(taken: Sequence[T], newcomer: Holder) -> T | None:
 
 
 def _slowest(places: list[T], level: int) -> T:
-    """Return the slowest place of the largest group on each level that is left."""
+    """Return the slowest place of the largest group on each remaining level."""
     if level < len(places[0].holder):
         counts = Counter(place.holder[level] for place in places)
         return _slowest(_in_group(places, level, counts.most_common(1)[0][0]), level + 1)

@@ -1,4 +1,4 @@
-"""The states of files, uploads, jobs and tasks, and the moves between them, which db/moves.py enforces."""
+"""The states of files, uploads, jobs and tasks, and the allowed moves between them. db/moves.py enforces the moves."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from enum import StrEnum
 
 
 class FileState(StrEnum):
-    """What a file can be used for (kept with its content)."""
+    """What a file can be used for. The state is stored with the file's content."""
 
-    STORED = "stored"  # the original is there; no film is made of it
-    PROCESSING = "processing"  # the original is there; a film is being made
+    STORED = "stored"  # the original is stored; no film is made from it
+    PROCESSING = "processing"  # the original is stored; a film is being made
     READY = "ready"  # a web-ready representation can be played
-    FAILED = "failed"  # the film-making failed; the original is there
+    FAILED = "failed"  # making the film failed; the original is still stored
 
 
 class Visibility(StrEnum):
@@ -22,24 +22,24 @@ class Visibility(StrEnum):
 
 
 class UploadState(StrEnum):
-    """How far an upload is."""
+    """The progress of an upload."""
 
     RECEIVING = "receiving"  # bytes are missing
-    COMPLETING = "completing"  # every byte came; the store is joining the parts
-    VERIFYING = "verifying"  # the object is there; its digest is being found
+    COMPLETING = "completing"  # all bytes have arrived; the store is joining the parts
+    VERIFYING = "verifying"  # the object is stored; its digest is being computed
     DONE = "done"  # the file row exists
-    FAILED = "failed"  # the bytes were not those announced; nothing is kept
+    FAILED = "failed"  # the bytes were not those that were announced; nothing is kept
 
 
 class JobState(StrEnum):
-    """How far a job is."""
+    """The progress of a job."""
 
     QUEUED = "queued"  # waits for a worker
-    RUNNING = "running"  # a worker holds its lease
-    PAUSED = "paused"  # a worker holds its lease and waits (power), or nobody does: a person paused it
+    RUNNING = "running"  # a worker has its lease
+    PAUSED = "paused"  # a worker has its lease and waits for power; or a person paused it, and no worker has its lease
     DONE = "done"  # its result is published
-    FAILED = "failed"  # it gave up; `error` says why, retry starts it anew
-    CANCELLED = "cancelled"  # a person stopped it, or its last file went
+    FAILED = "failed"  # it gave up; `error` says why; a retry starts it again
+    CANCELLED = "cancelled"  # a person stopped it, or its last file was deleted
 
 
 class JobKind(StrEnum):
@@ -47,35 +47,35 @@ class JobKind(StrEnum):
 
     PROBE = "probe"  # media facts and the plan
     RENDITION = "rendition"  # one web-ready representation
-    SUBTITLES = "subtitles"  # WebVTT of every text stream; a file's state does not wait for it
+    SUBTITLES = "subtitles"  # WebVTT for every text stream; the file's state does not depend on it
 
 
 class TaskState(StrEnum):
-    """How far a task is: a piece of a job that one worker does in one go."""
+    """The progress of a task, which is a piece of a job that one worker does in one go."""
 
-    WAITING = "waiting"  # for the tasks of its job that come before it
+    WAITING = "waiting"  # waits for the earlier tasks of its job
     QUEUED = "queued"  # waits for a worker
-    RUNNING = "running"  # a worker holds its lease
-    PAUSED = "paused"  # a worker holds its lease and waits (power)
+    RUNNING = "running"  # a worker has its lease
+    PAUSED = "paused"  # a worker has its lease and waits for power
     DONE = "done"
-    FAILED = "failed"  # it gave up, and its job with it
+    FAILED = "failed"  # it gave up, and its job failed with it
     CANCELLED = "cancelled"  # its job ended without it
 
 
 class TaskKind(StrEnum):
-    """The kinds of tasks that the code names; all that there are stand in domain/kinds.py."""
+    """The kinds of tasks that the code refers to by name. domain/kinds.py lists all kinds."""
 
     PROBE = "probe"
-    MAKE_WHOLE = "make_whole"  # a film in one piece
-    SPLIT = "split"  # lists the source's packets and lays out the chunks
-    VIDEO_CHUNK = "video_chunk"  # a span of the picture
-    AUDIO_CHUNK = "audio_chunk"  # all of the sound
-    JOIN = "join"  # puts the chunks together, verifies and publishes
+    MAKE_WHOLE = "make_whole"  # makes a film in one piece
+    SPLIT = "split"  # lists the source's packets and plans the chunks
+    VIDEO_CHUNK = "video_chunk"  # encodes an interval of the picture
+    AUDIO_CHUNK = "audio_chunk"  # encodes all of the sound
+    JOIN = "join"  # joins the chunks, then verifies and publishes the film
     SUBTITLES = "subtitles"
 
 
 class Queue(StrEnum):
-    """Which worker takes a job."""
+    """Which workers take a task."""
 
     QUICK = "quick"  # seconds to minutes: probes, remuxes, the sweep
     ENCODE = "encode"  # minutes to hours: one at a time per node
@@ -91,30 +91,30 @@ class PlanAction(StrEnum):
 
 
 class OperationKind(StrEnum):
-    """What is done to the machine itself, outside of the gateway."""
+    """What can be done to the machine itself, outside the gateway."""
 
     BACKUP = "backup"
-    ROLLBACK = "rollback"  # to the release that served before
-    DEPLOY = "deploy"  # of a commit that was pushed: never asked for over HTTP
+    ROLLBACK = "rollback"  # returns to the previous release
+    DEPLOY = "deploy"  # deploys a commit that was pushed; cannot be requested over HTTP
 
 
 class OperationState(StrEnum):
-    """How far an operation is."""
+    """The progress of an operation."""
 
     QUEUED = "queued"  # its id is in the spool
-    RUNNING = "running"  # the machine carries it out
+    RUNNING = "running"  # the machine is carrying it out
     DONE = "done"
     FAILED = "failed"  # `message` says why
 
 
 class BackupState(StrEnum):
-    """How the backup is."""
+    """The condition of the backup."""
 
     NONE = "none"  # no target is set up
-    WAITING = "waiting"  # it is set up; the first one is to come
+    WAITING = "waiting"  # a target is set up; no backup has been made yet
     OK = "ok"
-    FAILING = "failing"  # the last try, or the last reading of it, ended badly
-    OVERDUE = "overdue"  # none was made for too long
+    FAILING = "failing"  # the last backup failed, or reading it back failed
+    OVERDUE = "overdue"  # no backup has been made for too long
 
 
 class Role(StrEnum):
@@ -125,14 +125,14 @@ class Role(StrEnum):
 
 
 JOB_MOVES: dict[JobState, frozenset[JobState]] = {
-    # QUEUED to DONE or FAILED: a newer version plans it anew, and finds that nothing is, or can be, made.
+    # QUEUED to DONE or FAILED: a newer version plans the job again and finds that no film is needed or possible.
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.PAUSED, JobState.DONE, JobState.CANCELLED, JobState.FAILED}),
-    # RUNNING to RUNNING is a take-over after a lease ran out; to QUEUED is a lease given back.
+    # RUNNING to RUNNING: another worker takes over after a lease expired. RUNNING to QUEUED: a lease was given back.
     JobState.RUNNING: frozenset(
         {JobState.RUNNING, JobState.QUEUED, JobState.PAUSED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}
     ),
-    # PAUSED to DONE: only its encoder is held; what was made already is published.
-    # PAUSED to PAUSED: a person pauses what its node's power pauses already.
+    # PAUSED to DONE: a pause stops only the encoder; what was made before is still published.
+    # PAUSED to PAUSED: a person pauses a job that is already paused because of its node's power.
     JobState.PAUSED: frozenset(
         {JobState.RUNNING, JobState.PAUSED, JobState.QUEUED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}
     ),
@@ -144,21 +144,21 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
 TASK_MOVES: dict[TaskState, frozenset[TaskState]] = {
     TaskState.WAITING: frozenset({TaskState.QUEUED, TaskState.CANCELLED}),
     TaskState.QUEUED: frozenset({TaskState.RUNNING, TaskState.FAILED, TaskState.CANCELLED}),
-    # to QUEUED: it failed or was given back, and is tried again; to WAITING: what it needs has to be made again.
+    # to QUEUED: it failed or was given back, and is tried again; to WAITING: what it depends on must be made again.
     TaskState.RUNNING: frozenset(
         {TaskState.PAUSED, TaskState.QUEUED, TaskState.WAITING, TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED}
     ),
     TaskState.PAUSED: frozenset(
         {TaskState.RUNNING, TaskState.QUEUED, TaskState.WAITING, TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED}
     ),
-    # DONE to QUEUED: what it made is lost or of no use; FAILED and CANCELLED to QUEUED: its job is retried.
+    # DONE to QUEUED: its result is lost or unusable; FAILED and CANCELLED to QUEUED: its job is retried.
     TaskState.DONE: frozenset({TaskState.QUEUED}),
     TaskState.FAILED: frozenset({TaskState.QUEUED}),
     TaskState.CANCELLED: frozenset({TaskState.QUEUED}),
 }
 
 UPLOAD_MOVES: dict[UploadState, frozenset[UploadState]] = {
-    # to RECEIVING: the store lost parts, or the whole multipart: the upload goes back to what is still there.
+    # to RECEIVING: the store lost parts, or the whole multipart upload; the upload goes back to what is still stored.
     UploadState.RECEIVING: frozenset({UploadState.RECEIVING, UploadState.COMPLETING, UploadState.FAILED}),
     UploadState.COMPLETING: frozenset({UploadState.VERIFYING, UploadState.RECEIVING, UploadState.FAILED}),
     UploadState.VERIFYING: frozenset({UploadState.DONE, UploadState.FAILED}),
@@ -168,6 +168,6 @@ UPLOAD_MOVES: dict[UploadState, frozenset[UploadState]] = {
 
 FILM_JOBS = frozenset({JobKind.PROBE, JobKind.RENDITION})  # a file's state depends on these
 LIVE_JOB_STATES = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.PAUSED})
-ACTIVE_TASK_STATES = frozenset({TaskState.RUNNING, TaskState.PAUSED})  # a worker holds the lease
+ACTIVE_TASK_STATES = frozenset({TaskState.RUNNING, TaskState.PAUSED})  # a worker has the lease
 FINISHING_UPLOAD_STATES = frozenset({UploadState.COMPLETING, UploadState.VERIFYING})
 ENDED_UPLOAD_STATES = frozenset({UploadState.DONE, UploadState.FAILED})

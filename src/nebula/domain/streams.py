@@ -1,4 +1,4 @@
-"""What a service reads a body from."""
+"""The type that a service reads a request body from."""
 
 from __future__ import annotations
 

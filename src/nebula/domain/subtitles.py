@@ -1,4 +1,4 @@
-"""Which of a film's subtitles become WebVTT, and how their language is called. Pure."""
+"""Which of a film's subtitles become WebVTT, and what their language is called. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from nebula.domain.media import MediaFacts, SubtitleStream
 
-# By the decoder: each reads nothing but the packets that it is given.
+# By decoder. Each of these reads only the packets that it is given.
 TEXT_CODECS = frozenset({"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"})
 PICTURE_CODECS = frozenset({"hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "xsub"})
 MAX_STREAMS = 64
 
-# ISO 639-2, both of its codes where it has two, to ISO 639-1: what BCP 47 asks for where there is one.
+# ISO 639-2 (both codes, if a language has two) to ISO 639-1, the code that BCP 47 requires if a language has one.
 _SHORT = (
     "aar=aa abk=ab afr=af aka=ak alb=sq sqi=sq amh=am ara=ar arg=an arm=hy hye=hy asm=as ava=av ave=ae aym=ay aze=az"
     " bak=ba bam=bm baq=eu eus=eu bel=be ben=bn bis=bi bos=bs bre=br bul=bg bur=my mya=my cat=ca cha=ch che=ce chi=zh"
@@ -34,7 +34,7 @@ _TAGS = dict(pair.split("=") for pair in _SHORT.split())
 
 @dataclass(frozen=True)
 class SubtitlePlan:
-    """What is taken of a film's subtitles; `reasons` say it, and why the others are not."""
+    """The subtitles that are taken from a film. `reasons` say which are taken, and why the others are not."""
 
     taken: tuple[SubtitleStream, ...]
     reasons: tuple[str, ...]
@@ -45,15 +45,15 @@ def decide(facts: MediaFacts) -> SubtitlePlan:
     if not facts.moving:
         return SubtitlePlan((), ())
     text = [stream for stream in facts.subtitles if stream.codec in TEXT_CODECS]
-    taken, beyond = text[:MAX_STREAMS], text[MAX_STREAMS:]
+    taken, surplus = text[:MAX_STREAMS], text[MAX_STREAMS:]
     reasons = [f"{shown(stream)} is kept as WebVTT" for stream in taken]
     reasons += [f"{shown(stream)} is not taken: {_why_not(stream)}" for stream in facts.subtitles if stream not in text]
-    reasons += [f"{shown(stream)} is not taken: {MAX_STREAMS} are the most" for stream in beyond]
+    reasons += [f"{shown(stream)} is not taken: {MAX_STREAMS} are the most" for stream in surplus]
     return SubtitlePlan(tuple(taken), tuple(reasons[: 2 * MAX_STREAMS]))
 
 
 def language_tag(language: str | None) -> str | None:
-    """Return a language as BCP 47 names it: "ger" and "deu" are "de"; None where a file's word for it is no name."""
+    """Return a language by its BCP 47 name: "ger" and "deu" are "de"; None if the file's word is not a valid tag."""
     if not language or not _TAG.fullmatch(language):
         return None
     return _TAGS.get(language.lower(), language)
@@ -61,8 +61,8 @@ def language_tag(language: str | None) -> str | None:
 
 def shown(stream: SubtitleStream) -> str:
     """Name a stream in a sentence: "subtitles 3 (ger, subrip)"."""
-    told = ", ".join(word for word in (stream.language, stream.codec or "unknown") if word)
-    return f"subtitles {stream.index} ({told})"
+    description = ", ".join(word for word in (stream.language, stream.codec or "unknown") if word)
+    return f"subtitles {stream.index} ({description})"
 
 
 def _why_not(stream: SubtitleStream) -> str:

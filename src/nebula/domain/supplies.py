@@ -1,8 +1,8 @@
-"""What batteries and adapters say together: is the machine on mains, and how full is it? Pure.
+"""Combine what batteries and adapters report: is the machine on mains, and how full are the batteries? Pure.
 
-Their readings contradict each other: each comes from another driver, at another moment, and firmware lies. The rules
-below say which one is believed, and why. A contradiction of a moment (just plugged in, just resumed) is no matter: the
-throttle changes after two samples in a row.
+The readings contradict each other: each comes from a different driver, at a different moment, and firmware reports
+wrong values. The rules below say which reading is believed, and why. A short contradiction (just plugged in, just
+resumed) does no harm: the throttle changes only after two samples in a row.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ ADAPTERS = frozenset({"Mains", "USB", "Wireless", "USB_DCP", "USB_CDP", "USB_ACA
 ONLINE = frozenset({"1", "2"})  # 2: a USB charger with a programmable voltage (sysfs-class-power)
 # Batteries of mice, keyboards, pens and gamepads whose drivers set no scope.
 DEVICE_NAMES = ("hid", "wacom_", "sony_controller_", "ps-controller-", "nintendo_switch_controller_", "xpad_")
-# A gauge that was just calibrated holds a little more than its own estimate of full (103 % on several Dells). More than
-# this is no estimate but nonsense.
+# A gauge that was just calibrated reports a little more than its own estimate of full (103 % on several Dells). A value
+# above this is not an estimate but an error.
 MOST_PERCENT = 120.0
 
 
 @dataclass(frozen=True)
 class Supply:
-    """One folder of /sys/class/power_supply. None: no such file, or nothing in it that can be meant."""
+    """One folder of /sys/class/power_supply. None means that there is no such file, or that its value is impossible."""
 
     name: str
     type: str = ""
@@ -43,23 +43,23 @@ class Supply:
 
     @property
     def is_battery(self) -> bool:
-        """Whether it is a battery of the machine that is in its place."""
+        """Whether it is a battery of the machine, and is inserted."""
         return self.type == "Battery" and self.present != "0" and not self.is_device
 
     @property
     def is_adapter(self) -> bool:
-        """Whether it brings power from outside to the machine."""
+        """Whether it supplies the machine with power from outside."""
         return self.type in ADAPTERS and not self.is_device
 
     @property
     def is_ups(self) -> bool:
-        """Whether it is an uninterruptible supply that the machine hangs on."""
+        """Whether it is an uninterruptible power supply that the machine is connected to."""
         return self.type == "UPS" and self.present != "0"
 
 
 @dataclass(frozen=True)
 class Share:
-    """How full one battery is, and how much it holds in its unit."""
+    """How full one battery is, and how much it holds when full, in its unit."""
 
     percent: float
     full: float
@@ -68,7 +68,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Rule:
-    """If it `applies`, the machine is on mains or not."""
+    """If `applies` is true, `on_mains` says whether the machine is on mains."""
 
     applies: Callable[[Sequence[Supply]], bool]
     on_mains: bool | None
@@ -119,20 +119,20 @@ RULES = (
 
 
 def on_mains(supplies: Sequence[Supply]) -> bool | None:
-    """Return whether the machine is on mains; None if nothing here can tell."""
+    """Return whether the machine is on mains; None if the readings do not tell."""
     return next((rule.on_mains for rule in RULES if rule.applies(supplies)), None)
 
 
 def percent(supplies: Sequence[Supply], problems: list[str]) -> float | None:
-    """Return how full all batteries are together, by what they hold; None if none of them says it.
+    """Return how full all batteries are together, weighted by their size; None if no battery reports it.
 
-    What cannot be meant is left out, with a line in `problems`. A UPS counts if there is no battery.
+    Impossible readings are left out, with a line in `problems`. A UPS counts only if there is no battery.
     """
-    batteries = [supply for supply in supplies if supply.is_battery] or [one for one in supplies if one.is_ups]
-    shares = [found for battery in batteries if (found := _share(battery, problems)) is not None]
+    batteries = [supply for supply in supplies if supply.is_battery] or [ups for ups in supplies if ups.is_ups]
+    shares = [battery_share for battery in batteries if (battery_share := _share(battery, problems)) is not None]
     if not shares:
         return None
-    # Different units cannot be added: then every battery counts the same.
+    # Amounts in different units cannot be added, so in that case every battery has the same weight.
     alike = len(shares) == len(batteries) and len({share.unit for share in shares}) == 1
     weights = [share.full if alike else 1.0 for share in shares]
     return sum(share.percent * weight for share, weight in zip(shares, weights, strict=True)) / sum(weights)
@@ -156,8 +156,8 @@ def _share(battery: Supply, problems: list[str]) -> Share | None:
 
 
 def _gauge(battery: Supply) -> Share | None:
-    """Return what a battery says of itself: by its energy or charge, else by its own percentage."""
-    found = [
+    """Return what a battery reports: from its energy or charge, else its own percentage."""
+    gauges = [
         Share(100 * now / full, full, unit)
         for unit, now, full in (
             ("energy", battery.energy_now, battery.energy_full),
@@ -166,6 +166,6 @@ def _gauge(battery: Supply) -> Share | None:
         if now is not None and full is not None and full > 0
     ]
     if battery.capacity is not None:
-        found.append(Share(battery.capacity, 100.0, "capacity"))
-    # A gauge that says nonsense does not keep the next one from being asked.
-    return next((share for share in found if 0 <= share.percent <= MOST_PERCENT), found[0] if found else None)
+        gauges.append(Share(battery.capacity, 100.0, "capacity"))
+    # If a gauge reports an impossible value, the next one is used.
+    return next((share for share in gauges if 0 <= share.percent <= MOST_PERCENT), gauges[0] if gauges else None)

@@ -1,9 +1,9 @@
-"""How hard a laptop may encode: a pure policy from power readings to one of four decisions, with its reasons.
+"""How hard a laptop may encode: a pure policy from power readings to one of four decisions, with reasons.
 
-Three causes ask for a throttle, each by itself: the battery, heat, and people who watch. The strongest of the three is
-the decision. What a cause asks for changes after two samples in a row, and it takes more to climb back than to fall, so
-that a flickering plug or a percentage at an edge changes nothing. Each cause has this margin for itself: that the
-battery slowed the encoder down does not make a warm machine hot.
+Three causes can ask for a throttle, independently: the battery, heat, and people who watch. The decision is the
+strongest throttle of the three. A cause changes its throttle after two samples in a row, and it needs a larger change
+to go back up than to go down. So a loose plug, or a percentage close to a limit, changes nothing. Each cause has its
+own margin: if the battery slowed the encoder down, that does not make a warm machine count as hot.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from enum import StrEnum
 
 SAMPLE_S = 5.0
 SAMPLES_TO_CHANGE = 2
-PAUSE_BELOW_PERCENT = 50.0  # on battery at this or above, encoding goes on gently
+PAUSE_BELOW_PERCENT = 50.0  # on battery at this level or above, encoding continues gently
 HAND_BACK_BELOW_PERCENT = 15.0
-CLIMB_PERCENT = 3.0  # so much more to climb back than to fall
+CLIMB_PERCENT = 3.0  # the level must be this much higher to go back up than to go down
 HOT_FROM_C = 90.0
 COOL_BELOW_C = 82.0
 
 
 class Throttle(StrEnum):
-    """What the encoder may do, from everything to nothing."""
+    """What the encoder may do, from the most to the least."""
 
     RUN = "run"  # everything
     GENTLY = "gently"  # half the threads from the next chunk on, no lower rungs
-    PAUSE = "pause"  # the encoder is stopped where it is, no new chunk
-    HAND_BACK = "hand_back"  # the encoder ends, its leases are given back
+    PAUSE = "pause"  # the encoder is suspended; no new chunk starts
+    HAND_BACK = "hand_back"  # the encoder ends, and its leases are given back
 
 
 SEVERITY = tuple(Throttle)
@@ -34,17 +34,17 @@ SEVERITY = tuple(Throttle)
 
 @dataclass(frozen=True)
 class PowerReading:
-    """What the machine says of its power. None is unknown, and unknown never holds anything up."""
+    """What the machine reports about its power. None means unknown; an unknown value never throttles anything."""
 
     on_mains: bool | None = None
-    percent: float | None = None  # all system batteries together, by energy
+    percent: float | None = None  # of all system batteries together, by energy
     temperature_c: float | None = None
     problems: tuple[str, ...] = ()  # what could not be read, in plain words
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What else the machine has to do: people watching while bytes flow, and whether processors are short."""
+    """What else the machine has to do: people who watch while bytes flow, and whether processor time is short."""
 
     viewers: int = 0
     is_short: bool = False
@@ -60,7 +60,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Causes:
-    """What each cause asks for by itself."""
+    """The throttle that each cause asks for."""
 
     battery: Throttle = Throttle.RUN
     heat: Throttle = Throttle.RUN
@@ -69,14 +69,17 @@ class Causes:
 
 @dataclass(frozen=True)
 class Level:
-    """What one cause asks for, and another throttle that its last `seen` samples in a row asked for."""
+    """The throttle that one cause asks for, and another one that its last `seen` samples in a row asked for.
+
+    `asked` is in force, `candidate` is not yet.
+    """
 
     asked: Decision
     candidate: Throttle | None = None
     seen: int = 0
 
     def after(self, sample: Decision) -> Level:
-        """Take one sample of this cause in."""
+        """Return the level after one more sample of this cause."""
         if sample.throttle is self.asked.throttle:
             return Level(sample)
         seen = self.seen + 1 if sample.throttle is self.candidate else 1
@@ -85,7 +88,7 @@ class Level:
 
 @dataclass(frozen=True)
 class ThrottleState:
-    """The level of each cause, and the decision that they make together."""
+    """The level of each cause, and the decision that results from them."""
 
     battery: Level
     heat: Level
@@ -94,16 +97,16 @@ class ThrottleState:
     @property
     def decision(self) -> Decision:
         """The strongest throttle that a cause asks for, with the reasons of all causes that ask for it."""
-        asked = [self.battery.asked, self.heat.asked, self.viewers.asked]
-        strongest = max(asked, key=lambda decision: SEVERITY.index(decision.throttle)).throttle
+        decisions = [self.battery.asked, self.heat.asked, self.viewers.asked]
+        strongest = max(decisions, key=lambda decision: SEVERITY.index(decision.throttle)).throttle
         if strongest is Throttle.RUN:
             return self.battery.asked
-        reasons = [reason for decision in asked if decision.throttle is strongest for reason in decision.reasons]
+        reasons = [reason for decision in decisions if decision.throttle is strongest for reason in decision.reasons]
         return Decision(strongest, tuple(reasons))
 
     @property
     def causes(self) -> Causes:
-        """What each cause asks for."""
+        """The throttle that each cause asks for."""
         return Causes(self.battery.asked.throttle, self.heat.asked.throttle, self.viewers.asked.throttle)
 
 
@@ -112,14 +115,14 @@ INITIAL = ThrottleState(Level(Decision(Throttle.RUN, ("no reading yet",))), _NOT
 
 
 def start(reading: PowerReading, demand: Demand, last: Causes) -> ThrottleState:
-    """Return the state after a first sample, which counts at once; `last` is what the worker before had in force."""
+    """Return the state after the first sample, which counts at once. `last` is what the last worker had in force."""
     return ThrottleState(
         Level(_by_battery(reading, last.battery)), Level(_by_heat(reading, last.heat)), Level(_by_viewers(demand))
     )
 
 
 def step(state: ThrottleState, reading: PowerReading, demand: Demand) -> ThrottleState:
-    """Take one sample in; a cause changes if two samples in a row ask for the same other throttle."""
+    """Return the state after one more sample. A cause changes if two samples in a row ask for the same new throttle."""
     return ThrottleState(
         state.battery.after(_by_battery(reading, state.causes.battery)),
         state.heat.after(_by_heat(reading, state.causes.heat)),
@@ -133,7 +136,10 @@ def threads(throttle: Throttle, cores: int) -> int:
 
 
 def is_short(load: float, own_threads: int, cores: int) -> bool:
-    """Return whether others could use more than half of the processors: what an encoder of half the threads leaves."""
+    """Return whether other programs could use more than half of the processors.
+
+    Half is what an encoder with half the threads leaves to them.
+    """
     return load - own_threads > cores / 2
 
 

@@ -1,8 +1,8 @@
-"""WebVTT, written from the events of an ASS script, which is what ffmpeg makes of every kind of text subtitles. Pure.
+"""Write WebVTT from the events of an ASS script. ffmpeg turns every kind of text subtitles into ASS. Pure.
 
-ffmpeg's own WebVTT is not valid where a text holds "&", "<", "-->" or an empty line, and shows an ASS drawing as its
-figures. Kept are the lines, what is bold, italic or underlined, and what belongs at the top; not fonts, colours and
-places. (W3C WebVTT, section 4)
+ffmpeg's own WebVTT is invalid if a text contains "&", "<", "-->" or an empty line, and it writes ASS drawings as
+numbers. This module keeps the lines, bold, italic and underlined text, and whether a text belongs at the top. It drops
+fonts, colours and positions. (W3C WebVTT, section 4)
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from dataclasses import dataclass
 MEDIA_TYPE = "text/vtt; charset=utf-8"
 MAX_CUES = 100_000
 MAX_CUE_CHARACTERS = 5000
-# A talkative film of two hours has 200,000 characters and 20,000 pieces; a typeset one ten times as many.
+# A two-hour film with much dialogue has 200,000 characters and 20,000 pieces; a typeset one has ten times as many.
 MAX_CHARACTERS = 4_000_000
 MAX_PIECES = 1_000_000
-STREAMS_AT_MOST = 4  # a file may take what so many streams may
-LAST_MS = 35_999_990  # ffmpeg writes every later time as this one
-UNTOLD_S = 3.0  # how long a text stays that does not say when it goes
+STREAMS_AT_MOST = 4  # all streams of a file together may take as much as this many streams
+LAST_MS = 35_999_990  # ffmpeg writes every later time as this value
+UNTOLD_S = 3.0  # how long a text is shown if its event has no usable end
 HEADER = "WEBVTT\n"
 
 _FIELDS = 10  # of an event: layer, start, end, style, name, three margins, effect, text
 _CLOCK = re.compile(r"(\d{1,4}):(\d\d):(\d\d)\.(\d\d)", re.ASCII)
-# A brace without its partner is text: so no run of them is looked through again and again.
+# An unmatched brace counts as text, so that a run of braces is not scanned again and again.
 _PIECE = re.compile(r"\{(?P<override>[^{}]*)\}|\\(?P<mark>[Nnh{}])|(?P<text>[^{\\]+|.)", re.DOTALL)
 _OVERRIDE = re.compile(r"\\(?:(?P<style>[ibu])(?P<on>\d*)(?![a-z])|(?P<reset>r)|p(?P<drawing>\d+)|an(?P<place>[1-9]))")
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -33,14 +33,14 @@ _MARKS = {"N": "\n", "n": " ", "h": "\u00a0", "{": "{", "}": "}"}
 
 
 class TooMuch(ValueError):
-    """More cues, text or work than any film's subtitles take. The message says which, for people."""
+    """The subtitles have more cues, text or work than any film's need. The message says which, for people."""
 
 
 class Budget:
-    """What may still be written and done. One of a file, shared by its streams, and one of each stream.
+    """What may still be written and done. Each stream has a budget, and the streams of a file share another one.
 
-    A few bytes of a script can become many: each piece between two overrides gets tags of its own. So what comes out is
-    counted, and what there is to do, and not what comes in.
+    A few bytes of a script can become many, because each piece between two overrides gets its own tags. So the budget
+    counts the output and the work, not the input.
     """
 
     def __init__(self, of_file: Budget | None = None, *, streams: int = 1) -> None:
@@ -48,7 +48,7 @@ class Budget:
         self._characters, self._pieces = MAX_CHARACTERS * streams, MAX_PIECES * streams
 
     def take(self, *, characters: int = 0, pieces: int = 0) -> None:
-        """Count text that is kept, and lines and pieces that are looked at. Raises TooMuch."""
+        """Count text that is kept, and lines and pieces that are examined. Raises TooMuch."""
         self._characters -= characters
         self._pieces -= pieces
         if self._characters < 0:
@@ -61,31 +61,31 @@ class Budget:
 
 @dataclass(frozen=True, order=True)
 class Cue:
-    """One text and when it is shown, in milliseconds of the film."""
+    """One text and the time when it is shown, in milliseconds of the film."""
 
     start_ms: int
     end_ms: int
-    text: str  # as it stands in the file
+    text: str  # as it is written in the file
     at_top: bool = False
 
 
 def cues(lines: Iterable[str], shift_s: float = 0.0, of_file: Budget | None = None) -> list[Cue]:
-    """Return what an ASS script shows, in order of time, each moved by `shift_s`; skips what ends before zero.
+    """Return the cues of an ASS script in order of time, each shifted by `shift_s`. Skips cues that end before zero.
 
-    The same text at the same time (the layers of an effect) is shown once. `of_file` is what all streams of the file
-    may take together. Raises TooMuch.
+    The same text at the same time (the layers of an effect) becomes one cue. `of_file` is the budget that all streams
+    of the file share. Raises TooMuch.
     """
     budget = Budget(of_file)
-    found: set[Cue] = set()
+    unique_cues: set[Cue] = set()
     for line in lines:
         budget.take(pieces=1)
         cue = _cue(line, shift_s, budget)
-        if cue is not None and cue not in found:
+        if cue is not None and cue not in unique_cues:
             budget.take(characters=len(cue.text))
-            found.add(cue)
-            if len(found) > MAX_CUES:
+            unique_cues.add(cue)
+            if len(unique_cues) > MAX_CUES:
                 raise TooMuch(f"more than {MAX_CUES} texts")
-    return sorted(found)
+    return sorted(unique_cues)
 
 
 def written(shown: Iterable[Cue]) -> Iterator[str]:
@@ -146,10 +146,10 @@ def _styled(text: str, styles: dict[str, bool]) -> str:
 
 
 def _ms(text: str) -> int | None:
-    found = _CLOCK.fullmatch(text)
-    if found is None:
+    match = _CLOCK.fullmatch(text)
+    if match is None:
         return None
-    hours, minutes, seconds, hundredths = map(int, found.groups())
+    hours, minutes, seconds, hundredths = map(int, match.groups())
     return ((hours * 60 + minutes) * 60 + seconds) * 1000 + hundredths * 10
 
 

@@ -1,4 +1,4 @@
-"""What is passed around of jobs and tasks: frozen values, without a database."""
+"""Frozen values that describe jobs and tasks, independent of the database."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Claimant:
     node: str
     queue: Queue
     plan_version: int  # of its code: it takes no plan of another version
-    encoder: str = SOFTWARE  # the node's own family
-    may_run_all: bool = True  # False: nothing that needs mains power
+    encoder: str = SOFTWARE  # the node's own encoder
+    may_run_all: bool = True  # False: it takes nothing that needs mains power
 
 
 @dataclass(frozen=True)
@@ -34,41 +34,41 @@ class TaskAttempt:
 
     @property
     def shown(self) -> str:
-        """Name it in the journal."""
+        """The attempt as it is written in the journal."""
         chunk = f" chunk={self.number}" if KINDS[self.kind].is_part else ""
         return f"job={self.job_id} task={self.kind}{chunk} attempt={self.attempt}"
 
 
 @dataclass(frozen=True)
 class Claim(TaskAttempt):
-    """A task as the worker that holds it sees it; `attempt` guards every change that it makes."""
+    """A task as the worker that claimed it sees it. `attempt` guards every change that the worker makes."""
 
     task_id: str
-    payload: str | None  # what is to be done, as JSON
+    payload: str | None  # what to do, as JSON
     plan_version: int | None
     content: Content
-    facts: str | None  # MediaFacts as JSON, once probed
+    facts: str | None  # MediaFacts as JSON, once the source has been probed
     plan: PlanAction | None
     rung: str | None
-    encoder: str | None  # that the film is bound to
-    restarts: int  # more than none: hardware failed at it before
-    name: str  # of the content's oldest file, for a probe; else empty
+    encoder: str | None  # the encoder that the film is bound to
+    restarts: int  # more than 0: hardware has failed at this film before
+    name: str  # the name of the content's oldest file, for a probe; else empty
     media_type: str
 
 
 @dataclass(frozen=True)
 class NewTask:
-    """A task to be added to a job. It waits for those of the job whose `step` is lower."""
+    """A task to be added to a job. It waits for the tasks of the job that have a lower `step`."""
 
     kind: str
     step: int = 0
     number: int = 0
     payload: str | None = None  # as JSON
-    media_s: float = 0.0  # how much of the film it makes; the job's progress is reckoned with it
-    queue: Queue | None = None  # None: its kind's
-    plan_version: int | None = None  # None: any version of the code does it
-    attempt: int = 0  # it counts on from here
-    object_key: str | None = None  # with `result`: it is done already, and this is stored of it
+    media_s: float = 0.0  # how much of the film it makes; the job's progress is computed from it
+    queue: Queue | None = None  # None: the queue of its kind
+    plan_version: int | None = None  # None: any version of the code may do it
+    attempt: int = 0  # attempts are counted from here
+    object_key: str | None = None  # with `result`: the task is already done, and this object holds its result
     result: str | None = None  # as JSON
     is_done: bool = False
 
@@ -79,9 +79,9 @@ class NewJob:
 
     task: NewTask
     plan: Plan | None = None
-    reasons: tuple[str, ...] = ()  # where there is no plan
-    rank: int = 0  # added to its priority; more than 0: no film needs it to be playable
-    place: int = 0  # lists show it so many places after those that are added with it
+    reasons: tuple[str, ...] = ()  # if there is no plan
+    rank: int = 0  # added to the job's priority; more than 0: no film needs this job to be playable
+    place: int = 0  # lists show it this many places after the jobs that are added together with it
 
 
 @dataclass(frozen=True)
@@ -96,18 +96,18 @@ class Failure:
 
 @dataclass(frozen=True)
 class MadeChunk:
-    """A chunk that was made and verified; `key` names what is in it, `build` what made it."""
+    """A chunk that was made and verified. `key` identifies its pictures, `build` identifies what made it."""
 
     encoder: str
     key: str
     build: str
     size_bytes: int
     fingerprint: str = ""
-    start_s: float | None = None  # on its own clock, where its first picture is
+    start_s: float | None = None  # when its first picture is shown, on the chunk's own clock
     warning: str | None = None
 
     def to_json(self) -> str:
-        """Return it as JSON; `from_json` of it equals this."""
+        """Return the chunk as JSON; `from_json` returns an equal chunk."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
@@ -118,7 +118,7 @@ class MadeChunk:
 
 @dataclass(frozen=True)
 class StoredChunk:
-    """A chunk that is verified and stored."""
+    """A chunk that was verified and stored."""
 
     number: int
     kind: str
@@ -128,7 +128,7 @@ class StoredChunk:
 
 @dataclass(frozen=True)
 class NewRendition:
-    """A film that is verified and stored."""
+    """A film that was verified and stored."""
 
     rung: str
     object_key: str

@@ -1,4 +1,4 @@
-"""Which store the settings name."""
+"""Choose the object store that the settings name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nebula.storage.s3 import S3Storage
 
 
 def open_storage(settings: Settings) -> ObjectStorage:
-    """Return the store; nothing is asked of it yet (`prepare` makes the bucket or the folders)."""
+    """Return the store. Nothing is sent to it yet (`prepare` creates the bucket or the folders)."""
     if not settings.s3_endpoint:
         return DirectoryStorage(settings.objects_dir)
     return S3Storage(

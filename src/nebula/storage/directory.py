@@ -1,10 +1,11 @@
 """Objects in a directory: the embedded store.
 
-objects/KEY holds an object. An unfinished multipart upload is a folder, multiparts/ID, of
-  bytes    one sparse file, each part at its place, so that completing moves it and copies nothing;
+objects/KEY holds an object. An unfinished multipart upload is a folder, multiparts/ID, which contains:
+  bytes    one sparse file with each part at its place, so that completing moves the file and copies nothing;
   records  one JSON line for the key, then one for each stored part, appended after the part's bytes are on the disk;
-  N-ETAG   a part that replaced another: an acknowledged part is never overwritten in place, a crash would lose both.
-The lock (flock) on `records` keeps a writer that comes late out of a completed upload, across threads and processes.
+  N-ETAG   a part that replaced another. An acknowledged part is never overwritten in place, because a crash would then
+           lose both.
+A lock (flock) on `records` keeps a late writer out of a completed upload, across threads and processes.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ MULTIPART_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class DirectoryReader:
-    """A span of a file. The descriptor keeps the bytes that it was opened on, whatever becomes of the key."""
+    """A byte range of a file. It reads the file that was opened, even if the key is deleted or replaced."""
 
     def __init__(self, descriptor: int, start: int, length: int) -> None:
         self._descriptor: int | None = descriptor
@@ -52,14 +53,14 @@ class DirectoryReader:
         return self._offset
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill the buffer; 0 only at the span's end."""
-        wanted = min(len(buffer), self._end - self._offset)
-        if wanted == 0:
+        """Fill the buffer. Return 0 only at the end of the byte range."""
+        size = min(len(buffer), self._end - self._offset)
+        if size == 0:
             return 0
         if self._descriptor is None:
             raise ValueError("the reader is closed")
         with answering():
-            count = os.preadv(self._descriptor, [buffer[:wanted]], self._offset)
+            count = os.preadv(self._descriptor, [buffer[:size]], self._offset)
         if count == 0:
             raise ObjectChanged("The object's file was cut short while it was read.")
         self._offset += count
@@ -73,7 +74,7 @@ class DirectoryReader:
 
 
 class DirectoryStorage:
-    """ObjectStorage below one directory of this machine."""
+    """ObjectStorage below one directory on this machine."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -82,7 +83,7 @@ class DirectoryStorage:
         self._incoming = root / "incoming"
 
     def prepare(self) -> None:
-        """Make the folders, and remove what a crash left half made or half removed a day ago or earlier."""
+        """Create the folders, and remove unfinished creations and removals that a crash left at least a day ago."""
         with answering():
             for folder in (self._objects, self._multiparts, self._incoming):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -91,12 +92,12 @@ class DirectoryStorage:
                 _remove_abandoned(path)
 
     def check(self) -> None:
-        """Raise StoreUnavailable where the folders are not there (a disk that is not mounted)."""
+        """Raise StoreUnavailable if the folders are missing (a disk that is not mounted) or not writable."""
         if not (self._objects.is_dir() and os.access(self._objects, os.W_OK | os.X_OK)):
             raise StoreUnavailable("objects", f"The object store cannot be written: {self._objects}.")
 
     def create_multipart(self, key: str, media_type: str) -> str:
-        """Make the upload's folder, durably."""
+        """Create the upload's folder, durably."""
         check_key(key)
         multipart_id = uuid.uuid4().hex
         folder = self._incoming / multipart_id
@@ -111,7 +112,7 @@ class DirectoryStorage:
         return multipart_id
 
     def put_part(self, key: str, multipart_id: str, number: int, body: bytes | bytearray | memoryview) -> Part:
-        """Write the bytes, then the record of them; each is on the disk before the next step."""
+        """Write the bytes, then their record. Each is on the disk before the next step."""
         part = Part(number, uuid.uuid4().hex, len(body))
         if number < 1 or part.size_bytes > PART_SIZE_BYTES:
             raise ValueError(f"part {number} of {part.size_bytes} bytes is no part")
@@ -138,7 +139,7 @@ class DirectoryStorage:
             return sorted(folder.name for folder in self._multiparts.iterdir() if _belongs_to(folder, key))
 
     def complete_multipart(self, key: str, multipart_id: str, parts: list[Part], size_bytes: int) -> ObjectInfo:
-        """Check the parts, cut the file to its size, and move it into place."""
+        """Check the parts, truncate the file to its size, and move it into place."""
         check_parts(parts, size_bytes)
         try:
             with self._locked(key, multipart_id) as (folder, records):
@@ -150,7 +151,7 @@ class DirectoryStorage:
         return self.stat(key)
 
     def _completed_before(self, key: str, multipart_id: str, size_bytes: int) -> ObjectInfo:
-        """Finish what a completion that was killed left to do, where the object itself is in place."""
+        """Finish a completion that was killed, if the object itself is already in place."""
         try:
             info = self.stat(key)
         except ObjectNotFound:
@@ -168,7 +169,7 @@ class DirectoryStorage:
             _discard(folder)
 
     def put_file(self, key: str, path: Path, media_type: str) -> ObjectInfo:
-        """Copy the file to the side, and move the copy into place."""
+        """Copy the file to a temporary place, then move the copy into place."""
         check_key(key)
         copy = self._incoming / uuid.uuid4().hex
         with answering():
@@ -181,12 +182,12 @@ class DirectoryStorage:
         return self.stat(key)
 
     def stat(self, key: str) -> ObjectInfo:
-        """Return what the file system knows of the object."""
+        """Return what the file system knows about the object."""
         with self._found(key):
             return _info(key, self._path(key).stat())
 
     def open(self, key: str, start: int, length: int, etag: str | None = None) -> DirectoryReader:
-        """Open the file; what it is like is asked of the descriptor, so that nothing can come in between."""
+        """Open the file. Its size and etag are read from the descriptor, so that no change can come in between."""
         with self._found(key):
             descriptor = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
             reader = DirectoryReader(descriptor, start, length)
@@ -200,7 +201,7 @@ class DirectoryStorage:
         return reader
 
     def delete(self, key: str) -> None:
-        """Remove the file, and the folders that it leaves empty."""
+        """Remove the file, and the folders that become empty."""
         path = self._path(key)
         with answering(), suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
             path.unlink()
@@ -208,7 +209,7 @@ class DirectoryStorage:
             self._prune(path.parent)
 
     def list_objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Walk the tree in the order of S3's keys: by their bytes."""
+        """Walk the tree in the order of S3's keys, which is by their bytes."""
         with answering():
             yield from self._walk(self._objects, "", prefix)
 
@@ -228,7 +229,7 @@ class DirectoryStorage:
         return self._path(key).absolute()
 
     def free_bytes(self) -> int | None:
-        """Return the room left on the directory's file system."""
+        """Return the free space on the directory's file system."""
         with answering():
             room = os.statvfs(self._root)
         return room.f_bavail * room.f_frsize
@@ -238,7 +239,10 @@ class DirectoryStorage:
 
     @contextmanager
     def _found(self, key: str) -> Iterator[None]:
-        """Translate for one object. Where the folder of all is gone (an unmounted disk), none counts as missing."""
+        """Translate the errors about one object.
+
+        If the folder of all objects is missing (an unmounted disk), raise StoreUnavailable, not ObjectNotFound.
+        """
         try:
             with answering():
                 yield
@@ -248,9 +252,9 @@ class DirectoryStorage:
 
     @contextmanager
     def _locked(self, key: str, multipart_id: str, *, whole: bool = True) -> Iterator[tuple[Path, int]]:
-        """Hold the upload alone: its folder and the open records.
+        """Lock the upload; yield its folder and the open records.
 
-        Raises MultipartNotFound; with `whole`, also for what a killed completion or abort left of one.
+        Raises MultipartNotFound. With `whole`, also raises it for the remains of a killed completion or abort.
         """
         check_key(key)
         if not MULTIPART_ID.fullmatch(multipart_id):
@@ -260,8 +264,8 @@ class DirectoryStorage:
             records = _open_records(folder)
             try:
                 fcntl.flock(records, fcntl.LOCK_EX)
-                gone = os.fstat(records).st_nlink == 0 or (whole and not (folder / "bytes").exists())
-                if gone or records_file.key_of(records) != key:
+                is_gone = os.fstat(records).st_nlink == 0 or (whole and not (folder / "bytes").exists())
+                if is_gone or records_file.key_of(records) != key:
                     raise MultipartNotFound(f"No unfinished upload {multipart_id} of {key}.")
                 yield folder, records
             finally:
@@ -274,7 +278,7 @@ class DirectoryStorage:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source.replace(target)
                 break
-            # The folder was pruned in between, or while mkdir looked at it; a missing source fails the last try too.
+            # The folder was pruned in between or during mkdir. If the source is missing, the last try fails too.
             except (FileNotFoundError, FileExistsError):
                 continue
         else:
@@ -288,7 +292,7 @@ class DirectoryStorage:
                 return
 
     def _prune(self, folder: Path) -> None:
-        with suppress(OSError):  # not empty, or another delete was quicker: nothing to do in either case
+        with suppress(OSError):  # not empty, or another delete was faster: there is nothing to do in either case
             while folder != self._objects:
                 folder.rmdir()
                 folder = folder.parent
@@ -313,7 +317,7 @@ def _belongs_to(folder: Path, key: str) -> bool:
 
 
 def _gather(folder: Path, records: list[Record], size_bytes: int) -> None:
-    """Bring the replaced parts to their places and cut the file to its size; doing it again changes nothing."""
+    """Copy the replaced parts to their places and truncate the file to its size. Repeating this changes nothing."""
     for record in records:
         if record.beside:
             write_through(folder / "bytes", (folder / record.beside).read_bytes(), _place_of(record.part.number))
@@ -326,7 +330,7 @@ def _place_of(number: int) -> int:
 
 
 def _discard(folder: Path) -> None:
-    """Remove an upload; its records go last, so that a killed removal can be found and done again."""
+    """Remove an upload. Its records go last, so that a removal that was killed can be found and repeated."""
     for path in sorted(folder.iterdir(), key=lambda path: path.name == "records"):
         path.unlink()
     folder.rmdir()
@@ -334,7 +338,7 @@ def _discard(folder: Path) -> None:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove an old copy or half-made upload; an upload that has its records is the sweep's to judge."""
+    """Remove an old copy or an incomplete upload. An upload that has its records is left to the sweep."""
     with suppress(FileNotFoundError):
         if path.stat().st_mtime > time.time() - ABANDONED_S:
             return
@@ -345,10 +349,10 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def _entries(folder: Path) -> list[tuple[str, os.DirEntry[str]]]:
-    """Return a folder's entries in key order: a folder's name sorts with the slash that follows it in a key."""
+    """Return a folder's entries in key order: a folder sorts with the slash that follows its name in a key."""
     try:
-        with os.scandir(folder) as found:
-            named = [(entry.name + "/" if entry.is_dir() else entry.name, entry) for entry in found]
+        with os.scandir(folder) as entries:
+            named = [(entry.name + "/" if entry.is_dir() else entry.name, entry) for entry in entries]
     except FileNotFoundError:
         return []
     return sorted(named, key=lambda item: os.fsencode(item[0]))

@@ -1,4 +1,4 @@
-"""Writing through to a disk, and what a disk's errors mean for a store."""
+"""Write files through to a disk, and translate a disk's errors for a store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BROKEN = (errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ESTALE, errno
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Translate what a disk says."""
+    """Translate the errors of a full or broken disk; let other errors pass."""
     try:
         yield
     except OSError as error:
@@ -31,7 +31,7 @@ def answering() -> Iterator[None]:
 
 
 def write_through(path: Path, body: bytes | bytearray | memoryview, place: int, flags: int = 0) -> None:
-    """Write all of `body` at a place of the file, through to the disk."""
+    """Write all of `body` at an offset of the file, through to the disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o644)
     try:
         rest = memoryview(body).cast("B")
@@ -52,12 +52,12 @@ def sync(path: Path, flags: int = 0) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    with suppress(FileNotFoundError):  # pruned by a delete meanwhile: it holds nothing of ours then
+    with suppress(FileNotFoundError):  # a delete has pruned it in the meantime, so it contains nothing of ours
         sync(folder, os.O_DIRECTORY)
 
 
 def sync_file_system(folder: Path) -> None:
-    """Write the file system of a folder to its disk (syncfs(2), which Python has no name for)."""
+    """Write the file system of a folder to its disk (syncfs(2), which Python does not offer)."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
@@ -68,7 +68,7 @@ def sync_file_system(folder: Path) -> None:
 
 
 def parts_of(path: Path) -> Iterator[tuple[int, memoryview]]:
-    """Yield a file's parts by number, each in the same buffer."""
+    """Yield a file's parts by number. All of them use the same buffer."""
     buffer = bytearray(PART_SIZE_BYTES)
     with path.open("rb", buffering=0) as file:
         number = 0

@@ -1,6 +1,6 @@
 """The records of an unfinished multipart upload: one JSON line for its key, then one for each stored part.
 
-A line is appended and on the disk before its part counts as stored; a line that a power cut tore counts for nothing.
+A part counts as stored only after its line was appended and is on the disk. A line that a power cut tore is ignored.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from nebula.storage.contract import Part
 
 @dataclass(frozen=True)
 class Record:
-    """A part as the records have it. `beside` names its file where its place in `bytes` was taken already."""
+    """A part as it is recorded. `beside` names the part's file if its place in `bytes` was already taken."""
 
     part: Part
     beside: str | None = None
 
     def line(self) -> dict[str, object]:
-        """Return what is written of it."""
+        """Return the JSON object that is written for this part."""
         part = self.part
         return {"number": part.number, "etag": part.etag, "size_bytes": part.size_bytes, "beside": self.beside}
 
@@ -37,7 +37,7 @@ class Record:
 
 
 def append(records: int, line: dict[str, object]) -> None:
-    # The line break comes first: it ends a line that a power cut tore, which then counts for nothing.
+    # The line break comes first: it ends a line that a power cut tore, and that line is then ignored.
     text = b"\n" + json.dumps(line).encode()
     if os.write(records, text) != len(text):
         raise OSError(errno.ENOSPC, "a record was cut short")
@@ -48,9 +48,9 @@ def _lines(records: int) -> Iterator[dict[str, object]]:
     size = os.fstat(records).st_size
     for line in os.pread(records, size, 0).split(b"\n"):
         with suppress(ValueError):
-            read = json.loads(line)
-            if isinstance(read, dict):
-                yield read
+            value = json.loads(line)
+            if isinstance(value, dict):
+                yield value
 
 
 def key_of(records: int) -> object:
@@ -59,8 +59,8 @@ def key_of(records: int) -> object:
 
 def stored(records: int) -> dict[int, Record]:
     """Return each part's newest record by number."""
-    read = [Record.read(line) for line in _lines(records) if "number" in line]
-    return {record.part.number: record for record in read}
+    all_records = [Record.read(line) for line in _lines(records) if "number" in line]
+    return {record.part.number: record for record in all_records}
 
 
 def chosen(stored: dict[int, Record], parts: list[Part]) -> list[Record]:

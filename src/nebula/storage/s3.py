@@ -1,11 +1,13 @@
-"""Objects in MinIO or any other S3: the one place that knows boto3.
+"""Objects in MinIO or any other S3. Only this module uses boto3.
 
-Two ways to the store. What changes something or lists goes through one boto3 client per process (thread-safe, retries
-by itself). What is on the way of every viewer (GET, HEAD) is a request signed here and sent over pooled connections
-(s3_reader.py). Path-style addresses, Signature Version 4 always: boto3's own choice on a custom endpoint is version 2.
+There are two ways to the store. Changes and listings go through one boto3 client per process (thread-safe, with its own
+retries). The requests that every viewer needs (GET, HEAD) are signed here and sent over pooled connections
+(s3_reader.py). Addresses are path-style and signatures are always version 4: on a custom endpoint, boto3 would choose
+version 2.
 
-Limits: MinIO syncs a part but not the folder that it renames it into, so where its drive is in this machine `sync_dir`
-names a directory there, and that file system is synced before anything counts as done. A store elsewhere is trusted.
+Limits: MinIO syncs a part but not the folder that it renames the part into. So if MinIO's drive is in this machine,
+`sync_dir` names a directory on it, and that file system is synced before anything counts as done. A store on another
+machine is trusted.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ from nebula.storage.s3_reader import Connections, EmptyReader, Exchange, S3Reade
 CHECK_S = 2.5
 STALL_S = 10.0
 PATIENCE_S = 30.0
-# MinIO's other two: an id that could be none of its own. Keys are checked before they get there.
+# The last two are MinIO's, for an id that cannot be one of its own. Keys are checked before they are sent.
 NO_UPLOAD = ("NoSuchUpload", "XMinioInvalidResourceName", "XMinioInvalidObjectName")
 
 CLIENT = Config(
@@ -51,12 +53,15 @@ CLIENT = Config(
     connect_timeout=3,
     read_timeout=60,
     retries={"mode": "standard", "total_max_attempts": 3},
-    proxies={},  # the store is on this machine or the tailnet, whatever the environment's proxy is for
+    proxies={},  # the store is on this machine or the tailnet; a proxy in the environment is for something else
 )
 
 
 class S3Storage:
-    """ObjectStorage in one bucket. `stall_s` bounds a silence, `patience_s` how long a reader waits for its store."""
+    """ObjectStorage in one bucket.
+
+    `stall_s` limits the silence of a connection, `patience_s` how long a reader waits for the store.
+    """
 
     def __init__(
         self,
@@ -87,7 +92,7 @@ class S3Storage:
         )
 
     def prepare(self) -> None:
-        """Make the bucket where it is missing."""
+        """Create the bucket if it is missing."""
         with _answering(self._bucket):
             try:
                 self._client.head_bucket(Bucket=self._bucket)
@@ -97,18 +102,18 @@ class S3Storage:
                 self._create_bucket()
 
     def _create_bucket(self) -> None:
-        elsewhere = {} if self._region == "us-east-1" else {"LocationConstraint": self._region}
-        place = {"CreateBucketConfiguration": elsewhere} if elsewhere else {}
+        location = {} if self._region == "us-east-1" else {"LocationConstraint": self._region}
+        place = {"CreateBucketConfiguration": location} if location else {}
         owned = self._client.exceptions.BucketAlreadyOwnedByYou
-        with suppress(owned):  # another process was quicker
+        with suppress(owned):  # another process was faster
             self._client.create_bucket(Bucket=self._bucket, **place)
 
     def check(self) -> None:
-        """Ask for the bucket; whatever hangs (a name, a connection, an answer) is left behind after CHECK_S."""
+        """Check that the bucket exists. Whatever hangs (a name, a connection, an answer) is abandoned after CHECK_S."""
         answers: list[NebulaError | None] = []
-        asking = threading.Thread(target=lambda: answers.append(self._health()), daemon=True)
-        asking.start()
-        asking.join(CHECK_S)
+        thread = threading.Thread(target=lambda: answers.append(self._health()), daemon=True)
+        thread.start()
+        thread.join(CHECK_S)
         answer = answers[0] if answers else StoreUnavailable("objects")
         if answer is not None:
             raise answer
@@ -132,7 +137,7 @@ class S3Storage:
         return str(answer["UploadId"])
 
     def put_part(self, key: str, multipart_id: str, number: int, body: bytes | bytearray | memoryview) -> Part:
-        """Send one part. A whole bytes or bytearray (or a view of all of it) is sent without a copy."""
+        """Send one part. A bytes, a bytearray, or a view of a whole one is sent without a copy."""
         if number < 1 or len(body) > PART_SIZE_BYTES:
             raise ValueError(f"part {number} of {len(body)} bytes is no part")
         place = self._at(key, multipart_id)
@@ -141,25 +146,25 @@ class S3Storage:
         return Part(number, _unquoted(answer["ETag"]), len(body))
 
     def list_parts(self, key: str, multipart_id: str) -> list[Part]:
-        """Return the parts, a thousand a request."""
+        """Return the parts, a thousand per request."""
         pages = self._client.get_paginator("list_parts").paginate(**self._at(key, multipart_id))
         with _answering(key):
-            found = [part for page in pages for part in page.get("Parts", ())]
-        return [Part(part["PartNumber"], _unquoted(part["ETag"]), part["Size"]) for part in found]
+            entries = [part for page in pages for part in page.get("Parts", ())]
+        return [Part(part["PartNumber"], _unquoted(part["ETag"]), part["Size"]) for part in entries]
 
     def list_multiparts(self, key: str) -> list[str]:
-        """Return the bucket's unfinished uploads of this key (MinIO lists them by the whole key only)."""
+        """Return the unfinished uploads of this key (MinIO lists them only by the whole key)."""
         check_key(key)
         paginator = self._client.get_paginator("list_multipart_uploads")
         with _answering(key):
             pages = paginator.paginate(Bucket=self._bucket, Prefix=key)
-            found = [upload for page in pages for upload in page.get("Uploads", ())]
-        return sorted(upload["UploadId"] for upload in found if upload["Key"] == key)
+            uploads = [upload for page in pages for upload in page.get("Uploads", ())]
+        return sorted(upload["UploadId"] for upload in uploads if upload["Key"] == key)
 
     def complete_multipart(self, key: str, multipart_id: str, parts: list[Part], size_bytes: int) -> ObjectInfo:
-        """Join the parts, sync the store's drive, and see what came of it."""
+        """Join the parts, sync the store's drive, and check the resulting object."""
         check_parts(parts, size_bytes)
-        with suppress(MultipartNotFound):  # completed before: the object says whether
+        with suppress(MultipartNotFound):  # it was completed before; the object shows whether that succeeded
             self._join(key, multipart_id, parts, size_bytes)
         self._sync()
         try:
@@ -174,13 +179,13 @@ class S3Storage:
         if size_bytes == 0:
             self._put_nothing(key, multipart_id)
             return
-        named = [{"PartNumber": part.number, "ETag": f'"{part.etag}"'} for part in parts]
+        part_list = [{"PartNumber": part.number, "ETag": f'"{part.etag}"'} for part in parts]
         with _answering(key):
-            self._client.complete_multipart_upload(MultipartUpload={"Parts": named}, **self._at(key, multipart_id))
+            self._client.complete_multipart_upload(MultipartUpload={"Parts": part_list}, **self._at(key, multipart_id))
 
     def _put_nothing(self, key: str, multipart_id: str) -> None:
-        """Store an empty object: S3 completes no upload that has no parts."""
-        self.list_parts(key, multipart_id)  # where the upload is not there (any more), nothing is stored
+        """Store an empty object: S3 cannot complete an upload that has no parts."""
+        self.list_parts(key, multipart_id)  # raises if the upload does not exist (any more), so that nothing is stored
         with _answering(key):
             self._client.put_object(Body=b"", **self._at(key))
         self.abort_multipart(key, multipart_id)
@@ -191,7 +196,7 @@ class S3Storage:
             self._client.abort_multipart_upload(**self._at(key, multipart_id))
 
     def put_file(self, key: str, path: Path, media_type: str) -> ObjectInfo:
-        """Send the file, in parts where it is larger than one, so that never more than a part is in memory."""
+        """Send the file, in parts if it is larger than one, so that never more than one part is in memory."""
         size_bytes = path.stat().st_size
         if size_bytes > PART_SIZE_BYTES:
             return self._put_in_parts(key, path, media_type, size_bytes)
@@ -211,7 +216,7 @@ class S3Storage:
             raise
 
     def stat(self, key: str) -> ObjectInfo:
-        """Ask for the object's head."""
+        """Request the object's metadata with HEAD."""
         exchange = self._ask("HEAD", key, {})
         self._connections.give_back(exchange)
         response = exchange.response
@@ -221,7 +226,10 @@ class S3Storage:
         return ObjectInfo(key, int(response.headers["Content-Length"]), exchange.etag, modified_at)
 
     def open(self, key: str, start: int, length: int, etag: str | None = None) -> ObjectReader:
-        """Begin to read a span. A store that is down is said at once; only a span under way waits for it."""
+        """Begin to read a byte range.
+
+        Raises at once if the store is down; only a reader that has already begun waits for the store.
+        """
         if length:
             get = partial(self._get, key)
             return S3Reader(get, self._connections, start, length, etag, self._patience_s)
@@ -231,7 +239,7 @@ class S3Storage:
         return EmptyReader(start)
 
     def _get(self, key: str, start: int, length: int, etag: str | None) -> Exchange:
-        """Begin an answer that holds exactly this span of the object, of this version of it."""
+        """Begin a response that contains exactly this byte range of exactly this version of the object."""
         last = start + length - 1
         headers = {"Range": f"bytes={start}-{last}"} | ({"If-Match": f'"{etag}"'} if etag else {})
         exchange = self._ask("GET", key, headers)
@@ -251,18 +259,18 @@ class S3Storage:
             self._client.delete_object(**self._at(key))
 
     def list_objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Yield the bucket's objects, a thousand a request."""
+        """Yield the bucket's objects, a thousand per request."""
         paginator = self._client.get_paginator("list_objects_v2")
         with _answering(self._bucket):
             for page in paginator.paginate(Bucket=self._bucket, Prefix=prefix):
                 yield from map(_info, page.get("Contents", ()))
 
     def local_path(self, key: str) -> None:
-        """Return None: what a store keeps on its drive is its own affair."""
+        """Return None: the files on the store's drive are not ours to read."""
         check_key(key)
 
     def free_bytes(self) -> int | None:
-        """Return the room on the store's drive where that is in this machine."""
+        """Return the free space on the store's drive if it is in this machine."""
         if self._sync_dir is None:
             return None
         with _drive(self._sync_dir):
@@ -296,7 +304,7 @@ class S3Storage:
 
 @contextmanager
 def _answering(subject: str) -> Iterator[None]:
-    """Translate what boto3 raises about an object (or bucket); what is not known here passes."""
+    """Translate what boto3 raises about an object or bucket; let unknown errors pass."""
     try:
         yield
     except ClientError as error:
@@ -317,7 +325,7 @@ def _drive(sync_dir: Path) -> Iterator[None]:
 
 
 def _condition(code: str, status: int, subject: str) -> NebulaError | None:
-    """Return what an S3 error code (or, where there is none, its HTTP status) means to Nebula."""
+    """Return what an S3 error code, or the HTTP status if there is none, means to Nebula."""
     if code in NO_UPLOAD:
         return MultipartNotFound(f"No such unfinished upload of {subject}.")
     if code in ("InvalidPart", "InvalidPartOrder", "EntityTooSmall"):
@@ -342,14 +350,14 @@ def _of_status(status: int, subject: str) -> NebulaError | None:
 
 
 def _refused(exchange: Exchange, subject: str = "") -> NebulaError:
-    """Return the condition of an answer that is no success; MinIO names it in a header where there is no body."""
+    """Return the error of an unsuccessful response. If it has no body, MinIO names the error in a header."""
     response = exchange.response
     try:
         body = b"" if response.isclosed() else s3_reader.drain(exchange)
     except s3_reader.LOST:
         return StoreUnavailable("objects")
-    named = re.search(rb"<Code>(\w+)</Code>", body)
-    code = named[1].decode() if named else response.getheader("x-minio-error-code") or ""
+    code_match = re.search(rb"<Code>(\w+)</Code>", body)
+    code = code_match[1].decode() if code_match else response.getheader("x-minio-error-code") or ""
     unknown = StoreUnavailable("objects", f"The object store answers {response.status} {code}.")
     return _condition(code, response.status, subject) or unknown
 
@@ -364,14 +372,14 @@ def _unquoted(etag: str) -> str:
 
 def _info(entry: dict[str, Any]) -> ObjectInfo:
     modified_at: datetime = entry["LastModified"]
-    # Whole seconds, as the head of an object has them.
+    # Whole seconds, as in the response to HEAD.
     return ObjectInfo(
         entry["Key"], entry["Size"], _unquoted(entry["ETag"]), modified_at.astimezone(UTC).replace(microsecond=0)
     )
 
 
 def _sendable(body: bytes | bytearray | memoryview) -> bytes | bytearray:
-    """Return the body as botocore takes it: no views, but what a view shows all of."""
+    """Return the body in a form that botocore accepts: not a view, but the object that a view shows all of."""
     if not isinstance(body, memoryview):
         return body
     whole = body.obj

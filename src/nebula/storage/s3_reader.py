@@ -1,8 +1,8 @@
-"""Spans of S3 objects over plain HTTP: pooled connections, and a reader that goes on where the store cut it off.
+"""Read byte ranges of S3 objects over plain HTTP: pooled connections, and a reader that continues after a lost one.
 
-boto3's body cannot fill a caller's buffer, so requests go over http.client; what they say and how they are signed is
-s3.py's. A cut connection looks to http.client like an end (readinto returns 0, no exception): only the span's own end
-counts here. The etag of the first answer is asked for again each time, so that two objects are never mixed.
+boto3's body cannot fill a caller's buffer, so requests go over http.client; s3.py decides their contents and signs
+them. http.client reports a broken connection as an end (readinto returns 0, no exception), so only the byte range's own
+end counts here. Every later request asks for the etag of the first answer, so that two objects are never mixed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LOST = (OSError, http.client.HTTPException)
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request's connection and answer."""
+    """One request's connection and response."""
 
     connection: http.client.HTTPConnection
     response: http.client.HTTPResponse
@@ -41,7 +41,7 @@ class Exchange:
 
 
 class Connections:
-    """Keeps connections to one endpoint open between requests. `stall_s` bounds the silence within one."""
+    """Keeps connections to one endpoint open between requests. `stall_s` limits the silence during a request."""
 
     def __init__(self, endpoint: str, stall_s: float) -> None:
         self._address = urlsplit(endpoint)
@@ -52,7 +52,7 @@ class Connections:
         weakref.finalize(self, _close_all, self._idle)
 
     def ask(self, method: str, path: str, headers: dict[str, str]) -> Exchange:
-        """Send a request and read the head of its answer. Raises what is in LOST."""
+        """Send a request and read the head of its response. Raises the errors in LOST."""
         idle = self._take()
         if idle is not None:
             try:
@@ -60,11 +60,14 @@ class Connections:
             except TimeoutError:
                 raise
             except LOST:
-                pass  # the store closed it just now, as it may with idle ones
+                pass  # the store has just closed it, as it may do with idle connections
         return _exchange(self._connect(), method, path, headers)
 
     def give_back(self, exchange: Exchange) -> None:
-        """Keep the connection if its answer was read to the end; an unread rest would be taken for the next answer."""
+        """Keep the connection if its response was read to the end, else close it.
+
+        Unread bytes would be taken for the next response.
+        """
         connection = exchange.connection
         if exchange.response.isclosed() and connection.sock is not None:
             with self._guard:
@@ -95,7 +98,7 @@ class Connections:
 
 
 class S3Reader:
-    """A span of an S3 object. Without a byte for `patience_s`, reading fails with StoreUnavailable."""
+    """A byte range of an S3 object. If no byte arrives for `patience_s`, reading raises StoreUnavailable."""
 
     def __init__(
         self,
@@ -106,7 +109,7 @@ class S3Reader:
         etag: str | None,
         patience_s: float,
     ) -> None:
-        """`get(start, length, etag)` begins an answer that holds exactly that span, or raises a named condition."""
+        """`get(start, length, etag)` begins a response with exactly that byte range, or raises a NebulaError."""
         self._get = get
         self._connections = connections
         self._offset = start
@@ -116,7 +119,7 @@ class S3Reader:
         self._etag = self._exchange.etag
 
     def fileno(self) -> int | None:
-        """Return None: there is no file here."""
+        """Return None: there is no file."""
         return None
 
     @property
@@ -125,13 +128,13 @@ class S3Reader:
         return self._offset
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill the buffer, over as many connections as it takes; 0 only at the span's end."""
-        wanted = min(len(buffer), self._end - self._offset)
-        if wanted == 0:
+        """Fill the buffer, over as many connections as are needed. Return 0 only at the end of the byte range."""
+        size = min(len(buffer), self._end - self._offset)
+        if size == 0:
             return 0
         deadline = time.monotonic() + self._patience_s
         pause = FIRST_PAUSE_S
-        while not (count := self._attempt(buffer[:wanted])):
+        while not (count := self._attempt(buffer[:size])):
             if time.monotonic() + pause > deadline:
                 raise StoreUnavailable("objects")
             time.sleep(pause)
@@ -142,7 +145,7 @@ class S3Reader:
         return count
 
     def _attempt(self, buffer: memoryview) -> int:
-        """Return the bytes read, 0 where the connection or the store is lost for now."""
+        """Return the number of bytes read, 0 if the connection or the store is lost for now."""
         try:
             if self._exchange is None:
                 self._exchange = self._get(self._offset, self._end - self._offset, self._etag)
@@ -159,24 +162,24 @@ class S3Reader:
             self._connections.give_back(exchange)
 
     def close(self) -> None:
-        """Drop the connection: what is still unread on it cannot be skipped cheaply."""
+        """Drop the connection: skipping its unread bytes would be expensive."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             close(exchange)
 
 
 class EmptyReader:
-    """A span of no bytes."""
+    """An empty byte range."""
 
     def __init__(self, offset: int) -> None:
         self.offset = offset
 
     def fileno(self) -> int | None:
-        """Return None: there is no file here."""
+        """Return None: there is no file."""
         return None
 
     def readinto(self, buffer: memoryview) -> int:
-        """Return 0: the span's end."""
+        """Return 0: the end of the byte range."""
         return 0
 
     def close(self) -> None:
@@ -184,12 +187,12 @@ class EmptyReader:
 
 
 def drain(exchange: Exchange) -> bytes:
-    """Read a short answer (an error's) to its end, so that its connection can be kept."""
+    """Read a short response (an error) to its end, so that its connection can be kept."""
     return exchange.response.read(DRAINED_BYTES)
 
 
 def close(exchange: Exchange) -> None:
-    """Close answer and connection."""
+    """Close the response and its connection."""
     exchange.response.close()
     exchange.connection.close()
 
@@ -199,7 +202,7 @@ def _exchange(connection: http.client.HTTPConnection, method: str, path: str, he
         connection.request(method, path, headers=headers)
         response = connection.getresponse()
         if method == "HEAD":
-            response.read()  # nothing comes, but until then it counts as unread
+            response.read()  # there is no body, but until this call the response counts as unread
         return Exchange(connection, response)
     except BaseException:
         connection.close()
@@ -207,7 +210,7 @@ def _exchange(connection: http.client.HTTPConnection, method: str, path: str, he
 
 
 def _has_something_to_read(connection: http.client.HTTPConnection) -> bool:
-    """Tell whether an idle connection has ended: nothing but its end can be waiting there."""
+    """Return whether an idle connection has ended: only its end can be waiting to be read."""
     poll = select.poll()
     poll.register(connection.sock, select.POLLIN)
     return bool(poll.poll(0))
