@@ -1,4 +1,4 @@
-"""Reading the backup: each week one part of it, so that what the target has lost is known before it is needed."""
+"""Verifies the backup by reading one part of it each week, so that damage is found before the backup is needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nebula_backup.repository import Repository, write
 
 
 class Damaged(Stop):
-    """What was read is not what was written."""
+    """The data read differs from the data written, or cannot be read."""
 
 
 def read(settings: Settings, places: Places, machine: Machine) -> str:
