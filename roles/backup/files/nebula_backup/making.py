@@ -70,10 +70,10 @@ def held(machine: Machine, say: Say) -> Iterator[None]:
 @contextmanager
 def _renewed(machine: Machine, say: Say) -> Iterator[None]:
     """Renew the hold for as long as the backup takes."""
-    ended = threading.Event()
+    backup_ended = threading.Event()
 
     def go_on() -> None:
-        while not ended.wait(HOLD_AGAIN_S):
+        while not backup_ended.wait(HOLD_AGAIN_S):
             try:
                 machine.note("hold")
             except Stop as stop:
@@ -84,7 +84,7 @@ def _renewed(machine: Machine, say: Say) -> Iterator[None]:
     try:
         yield
     finally:
-        ended.set()
+        backup_ended.set()
         renewing.join()
 
 

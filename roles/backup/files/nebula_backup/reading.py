@@ -13,7 +13,7 @@ class Damaged(Stop):
 
 
 def read(settings: Settings, places: Places, machine: Machine) -> str:
-    """Read the part whose turn it is; return the sentence of success. Raises Stop, and Damaged."""
+    """Read the next part; return the sentence of success. Raises Stop, or Damaged."""
     making.announce(settings, places, machine)
     repository = Repository(settings, places)
     targets.require(settings)

@@ -196,7 +196,7 @@ class Repository:
         return "".join(lines)
 
     def _environment(self) -> dict[str, str]:
-        own = {
+        fixed_variables = {
             "RESTIC_REPOSITORY": self._settings.repository,
             "RESTIC_PASSWORD_FILE": str(self._places.secrets / "backup_password"),
             "RESTIC_CACHE_DIR": str(self._places.cache),
@@ -204,7 +204,7 @@ class Repository:
             "HOME": str(self._places.state),
         }
         keys: dict[str, str] = json.loads((self._places.secrets / "backup_environment").read_text())
-        return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"} | keys | own
+        return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"} | keys | fixed_variables
 
 
 class Heard:

@@ -38,6 +38,6 @@ def post_receive(lines: Iterable[str], places: Places, show: Callable[[str], Non
         log = places.logs / f"{new}.log"
         before = logs.mark(log)
         spool.put(places.pushes, new)
-        ended = logs.follow(log, before, show, FOLLOWED_S, WAITS)
-        if ended is None:
+        succeeded = logs.follow(log, before, show, FOLLOWED_S, WAITS)
+        if succeeded is None:
             show("It goes on without you watching: nebula deploy status tells how it ended.")
