@@ -1,8 +1,8 @@
-"""Fails a playbook of this directory at its start, with one sentence, if it has no machine to do anything on.
+"""Fails a playbook of this directory at its start, with one sentence, if it has no machine to run on.
 
-Ansible itself skips each play and exits 0: a nightly verify.yml would be content for ever with an empty inventory, or a
-misspelt group. A play on localhost cannot check it: --limit leaves localhost out, too. Ansible finds this file beside
-the playbooks, without any setting, wherever it is started.
+Ansible itself would skip each play and exit 0, so a nightly verify.yml would succeed forever with an empty inventory or
+a misspelt group. A play on localhost cannot check this, because --limit excludes localhost, too. Ansible finds this
+file beside the playbooks without any setting, whatever directory it is started in.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Any
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 
-# These are for each machine, or for some; the others do nothing without the laptop.
+# These also run on worker nodes alone; all other playbooks need the laptop.
 FOR_EACH_MACHINE = frozenset({"site.yml", "verify.yml", "deploy.yml"})
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
-    """Looks once, before the first play."""
+    """Checks the inventory once, before the first play."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "some_host_matches"
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        """End the run if no host matches. SystemExit: other exceptions of a callback are only warned of."""
+        """End the run if no host matches. Raises SystemExit, because Ansible only warns of other exceptions here."""
         path = Path(playbook._file_name)
         plays = playbook.get_plays()
         if path.resolve().parent != Path(__file__).resolve().parent.parent or not plays:

@@ -1,5 +1,5 @@
-"""Backs the machine up with restic, and reads the backup again. Root's own program, on Debian's Python alone.
+"""Backs up the machine with restic and verifies the backup. Runs as root and needs only Debian's Python.
 
-It comes with site.yml and never from a push. One snapshot holds a dump of the database with its manifest, and the
-object store's drive as it lies on the disk.
+site.yml installs this package; a push never changes it. A snapshot holds a dump of the database with its manifest, and
+the files of the object store as they are on the disk.
 """

@@ -1,4 +1,4 @@
-"""The entry: `python3 -m nebula_backup COMMAND`, for systemd and for root at the machine."""
+"""The entry point: `python3 -m nebula_backup COMMAND`. systemd and root use it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _run(command: str, settings: Settings, places: Places) -> int:
 def _make(settings: Settings, places: Places, machine: Machine) -> int:
     try:
         sentence = making.make(settings, places, machine, _say)
-    except Exception as error:  # noqa: BLE001 - who waits is told; the journal has the traceback
+    except Exception as error:  # noqa: BLE001 - the waiting person gets a sentence; the journal has the traceback
         sentence = _told(error)
         _end(places, "failed", sentence)
         _note(machine, "failed", sentence)
@@ -74,16 +74,16 @@ def _read(settings: Settings, places: Places, machine: Machine) -> int:
 
 
 def _open(settings: Settings, places: Places, machine: Machine) -> int:
-    """Try the target, for role backup: better now than in the night."""
+    """Try the target. The role backup calls this, so that an error shows now and not at night."""
     making.announce(settings, places, machine)
     targets.require(settings)
-    made = Repository(settings, places).open()
-    _say(f"Made a new repository at {settings.repository}." if made else "The repository answers.")
+    is_new = Repository(settings, places).open()
+    _say(f"Made a new repository at {settings.repository}." if is_new else "The repository answers.")
     return 0
 
 
 def _key(command: str, settings: Settings, places: Places) -> int:
-    """For playbooks/rotate-secrets.yml. A backup that runs is not waited for: restic has locks of its own."""
+    """Run a command of playbooks/rotate-secrets.yml. Does not wait for a running backup: restic has its own locks."""
     repository = Repository(settings, places)
     if command == "take-key":
         _say(keys.take(places))
@@ -125,7 +125,7 @@ def _ended(_number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def _turn(places: Places) -> Iterator[None]:
-    """Wait for whoever works with the repository."""
+    """Wait until no other process works with the repository, then lock it."""
     with places.lock.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,7 +1,7 @@
-"""Another password for the repository. Both open it until the recovery file that has the new one is kept elsewhere.
+"""Changes the password of the repository. Both passwords open it until the new recovery file is stored elsewhere.
 
-The new one is added while it is still backup_password.next; the one before it stays as backup_password.old until it is
-dropped. Each step may run twice.
+The new password is added while it is still backup_password.next. The previous one stays in backup_password.old until it
+is dropped. Each step may run twice.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from nebula_backup.repository import Repository
 
 
 def add(repository: Repository, places: Places) -> str:
-    """Let the next password open the repository too. Raises Stop."""
+    """Let the next password open the repository, too. Raises Stop."""
     following = _place(places, ".next")
     if not following.exists():
         raise Stop(f"There is no {following}: playbooks/rotate-secrets.yml makes it.")
@@ -23,7 +23,7 @@ def add(repository: Repository, places: Places) -> str:
 
 
 def take(places: Places) -> str:
-    """Use the next password from now on, and keep the one before it."""
+    """Use the next password from now on; keep the current one as the old password."""
     current, following, old = (_place(places, suffix) for suffix in ("", ".next", ".old"))
     if not following.exists():
         return "There is no next password."
@@ -34,7 +34,7 @@ def take(places: Places) -> str:
 
 
 def drop(repository: Repository, places: Places) -> str:
-    """Let the old password open the repository no more. Raises Stop."""
+    """Remove the old password from the repository. Raises Stop."""
     current, old = _place(places, ""), _place(places, ".old")
     if not old.exists():
         return "There is no old password."

@@ -1,4 +1,4 @@
-"""The machine's own commands: nebula-server's word in the database, and the dump of it."""
+"""Runs the machine's commands: nebula-server, which records the backup in the database, and pg_dump."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ SCHEMA = re.compile(r"at revision (\S+?)[,.]")
 
 
 class Machine:
-    """What a backup asks of the machine."""
+    """What a backup needs from the machine."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
 
     def note(self, step: str, sentence: str = "") -> None:
-        """Tell the database something about the backup (nebula-server backup). Raises Stop."""
+        """Record a step of the backup in the database (nebula-server backup). Raises Stop."""
         self._server("backup", step, stdin=sentence)
 
     def dump(self, settings: Settings) -> None:
-        """Write the database, and what it is, to where the backup takes it from. Raises Stop."""
+        """Write a dump of the database and its manifest to the directory that is backed up. Raises Stop."""
         folder = self._places.dump
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_room(folder)
-        written = folder / "nebula.dump.new"
+        new_file = folder / "nebula.dump.new"
         url = (self._places.secrets / "database_url").read_text().strip()
-        # Not compressed: restic does that, and finds what has not changed since yesterday.
+        # Uncompressed, because restic compresses, and finds what has not changed since the last backup.
         command = ["pg_dump", "--format=custom", "--compress=0", "--no-password"]
-        with open(os.open(written, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-            done = subprocess.run(
+        with open(os.open(new_file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+            completed = subprocess.run(
                 command,
                 env=os.environ | connection(url),
                 stdin=subprocess.DEVNULL,
@@ -49,11 +49,11 @@ class Machine:
                 cwd="/",
                 timeout=DUMP_S,
             )
-        if done.returncode != 0:
-            written.unlink()
-            raise Stop(f"The database could not be dumped: {_last(done.stderr.decode(errors='replace'))}")
+        if completed.returncode != 0:
+            new_file.unlink()
+            raise Stop(f"The database could not be dumped: {_last(completed.stderr.decode(errors='replace'))}")
         write(folder / "manifest.json", json.dumps(self._manifest(settings), indent=2))
-        written.replace(folder / "nebula.dump")
+        new_file.replace(folder / "nebula.dump")
 
     def _manifest(self, settings: Settings) -> dict[str, object]:
         release = self._places.release.resolve()
@@ -71,7 +71,7 @@ class Machine:
 
     def _server(self, *words: str, stdin: str = "", fine: tuple[int, ...] = (0,)) -> str:
         try:
-            done = subprocess.run(
+            completed = subprocess.run(
                 [str(self._places.server), *words],
                 input=stdin,
                 stdout=subprocess.PIPE,
@@ -83,27 +83,27 @@ class Machine:
             )
         except subprocess.TimeoutExpired:
             raise Stop(f"nebula-server {' '.join(words)} did not end within {COMMAND_S} s.") from None
-        if done.returncode not in fine:
-            raise Stop(f"nebula-server {' '.join(words)} failed: {_last(done.stdout)}")
-        return done.stdout
+        if completed.returncode not in fine:
+            raise Stop(f"nebula-server {' '.join(words)} failed: {_last(completed.stdout)}")
+        return completed.stdout
 
 
 def check_room(folder: Path) -> None:
-    """A full disk stops the database; the last dump says how much the next one takes."""
+    """Raise Stop if the disk has no room for a dump. A full disk stops the database; the last dump gives the size."""
     last = folder / "nebula.dump"
-    wanted = SPARE_BYTES + (last.stat().st_size if last.exists() else 0)
+    needed = SPARE_BYTES + (last.stat().st_size if last.exists() else 0)
     free = shutil.disk_usage(folder).free
-    if free < wanted:
+    if free < needed:
         raise Stop(
-            f"This machine's disk has {free >> 20} MiB free, and a dump of the database asks for {wanted >> 20} MiB:"
+            f"This machine's disk has {free >> 20} MiB free, and a dump of the database asks for {needed >> 20} MiB:"
             " free some room (nebula trash --empty), then nebula backup now."
         )
 
 
 def connection(url: str) -> dict[str, str]:
-    """Return a database's address as libpq's variables: a command line would show the password to everyone."""
+    """Return a database URL as libpq's environment variables. A command line would show the password to everyone."""
     parts = urlsplit(url)
-    known = {
+    variables = {
         "PGHOST": unquote(parts.hostname or ""),
         "PGPORT": str(parts.port or ""),
         "PGUSER": unquote(parts.username or ""),
@@ -111,7 +111,7 @@ def connection(url: str) -> dict[str, str]:
         "PGDATABASE": unquote(parts.path.lstrip("/")),
         "PGSSLMODE": "".join(parse_qs(parts.query).get("sslmode", [])),
     }
-    return {name: value for name, value in known.items() if value}
+    return {name: value for name, value in variables.items() if value}
 
 
 def _last(said: str) -> str:

@@ -1,6 +1,6 @@
-"""Making a backup: the repository answers, purges are held, the database is dumped, all is saved in one snapshot.
+"""Makes a backup: opens the repository, holds purges, dumps the database and saves everything in one snapshot.
 
-The dump comes first, and no object goes while a hold lasts: the snapshot has every object that the dump names.
+The dump comes first and no object is deleted during a hold, so the snapshot has every object that the dump names.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from nebula_backup.repository import Repository, Saved
 
 Say = Callable[[str], None]
 
-HOLD_AGAIN_S = 180  # a hold lasts five times as long (nebula's PURGE_HOLD_S)
-UNFINISHED = (".minio.sys/tmp", ".minio.sys/multipart")  # of uploads, which begin again
+HOLD_AGAIN_S = 180  # how often the hold is renewed; it lasts five times as long (nebula's PURGE_HOLD_S)
+UNFINISHED = (".minio.sys/tmp", ".minio.sys/multipart")  # left out: data of unfinished uploads, which start again
 
 
 def make(settings: Settings, places: Places, machine: Machine, say: Say) -> str:
@@ -46,14 +46,14 @@ def make(settings: Settings, places: Places, machine: Machine, say: Say) -> str:
 
 
 def announce(settings: Settings, places: Places, machine: Machine) -> None:
-    """Tell the database what people are shown of the target. Raises Stop."""
-    shown = {"target": settings.repository, "kept": settings.kept, "warning": targets.warning(settings, places)}
-    machine.note("set-up", json.dumps(shown))
+    """Record in the database what people see about the target. Raises Stop."""
+    target_facts = {"target": settings.repository, "kept": settings.kept, "warning": targets.warning(settings, places)}
+    machine.note("set-up", json.dumps(target_facts))
 
 
 @contextmanager
 def held(machine: Machine, say: Say) -> Iterator[None]:
-    """Hold purges. Raises Stop at the end where the hold ran out meanwhile: what was saved may lack an object."""
+    """Hold purges. Raises Stop at the end if the hold expired meanwhile, because the snapshot may lack an object."""
     try:
         machine.note("hold")
         with _renewed(machine, say):
@@ -69,11 +69,11 @@ def held(machine: Machine, say: Say) -> Iterator[None]:
 
 @contextmanager
 def _renewed(machine: Machine, say: Say) -> Iterator[None]:
-    """Hold again and again, as long as the backup takes."""
-    ended = threading.Event()
+    """Renew the hold for as long as the backup takes."""
+    backup_ended = threading.Event()
 
     def go_on() -> None:
-        while not ended.wait(HOLD_AGAIN_S):
+        while not backup_ended.wait(HOLD_AGAIN_S):
             try:
                 machine.note("hold")
             except Stop as stop:
@@ -84,7 +84,7 @@ def _renewed(machine: Machine, say: Say) -> Iterator[None]:
     try:
         yield
     finally:
-        ended.set()
+        backup_ended.set()
         renewing.join()
 
 

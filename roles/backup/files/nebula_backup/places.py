@@ -1,4 +1,4 @@
-"""Where everything lies on the machine, and what role backup set; another root makes a machine of a test's own."""
+"""The paths on the machine and the settings that the role backup wrote. Tests use another root."""
 
 from __future__ import annotations
 
@@ -12,58 +12,58 @@ from nebula_root.stop import Stop as Stop
 
 @dataclass(frozen=True)
 class Places:
-    """Every path, below `root`."""
+    """All paths, each below `root`."""
 
     root: Path = Path("/")
 
     @property
     def settings(self) -> Path:
-        """What role backup set; without it no backup is set up."""
+        """The file with the settings that the role backup wrote. Without it no backup is set up."""
         return self.root / "etc/nebula/backup.json"
 
     @property
     def secrets(self) -> Path:
-        """The secrets: what systemd hands over, else their files, for root at the machine."""
+        """The directory of the secrets: systemd's credentials, or their files if root runs this by hand."""
         return Path(os.environ.get("CREDENTIALS_DIRECTORY") or self.root / "etc/nebula/secrets")
 
     @property
     def state(self) -> Path:
-        """What is kept between two backups."""
+        """Data that is kept between two backups."""
         return self.root / "var/lib/nebula-backup"
 
     @property
     def dump(self) -> Path:
-        """The database and its manifest, as they go into the backup."""
+        """The dump of the database and its manifest, which go into the backup."""
         return self.state / "dump"
 
     @property
     def known(self) -> Path:
-        """Which repository is meant: one that was there once is never made anew by itself."""
+        """The id of the known repository. If that repository is missing, it is never created again automatically."""
         return self.state / "repository.json"
 
     @property
     def part(self) -> Path:
-        """Which part of the repository is read next."""
+        """The number of the part of the repository that is read next."""
         return self.state / "part"
 
     @property
     def outcome(self) -> Path:
-        """How the last try to make a backup ended, for who waits for it."""
+        """How the last attempt to make a backup ended, for whoever waits for it."""
         return self.state / "outcome.json"
 
     @property
     def lock(self) -> Path:
-        """Held by whoever works with the repository."""
+        """The lock of the process that works with the repository."""
         return self.state / "lock"
 
     @property
     def cache(self) -> Path:
-        """What restic keeps of the repository, to be quick."""
+        """restic's cache of the repository."""
         return self.root / "var/cache/nebula-backup"
 
     @property
     def server(self) -> Path:
-        """nebula-server, for root."""
+        """The nebula-server command for root."""
         return self.root / "usr/local/sbin/nebula-server"
 
     @property
@@ -74,16 +74,16 @@ class Places:
 
 @dataclass(frozen=True)
 class Settings:
-    """What role backup wrote down."""
+    """The settings that the role backup wrote."""
 
     repository: str  # a directory, or s3:ADDRESS/BUCKET/PATH
-    mount: Path | None  # that has to be mounted for it
+    mount: Path | None  # the mount point that the repository needs
     same_disk_accepted: bool
-    objects: Path | None  # the object store's drive; None: the objects are elsewhere
+    objects: Path | None  # the object store's directory; None if the objects are elsewhere
     host: str  # the machine's name in the repository
     bucket: str
     keep: dict[str, int]  # daily, weekly, monthly
-    read_weeks: int  # in so many weekly parts the whole repository is read
+    read_weeks: int  # in how many weekly parts the whole repository is read
 
     @property
     def directory(self) -> Path | None:
@@ -93,24 +93,24 @@ class Settings:
     @property
     def kept(self) -> str:
         """For how long backups are kept, in words."""
-        spans = [(self.keep["daily"], "day"), (self.keep["weekly"], "week"), (self.keep["monthly"], "month")]
-        words = [f"{number} {span}{'' if number == 1 else 's'}" for number, span in spans if number]
+        counts = [(self.keep["daily"], "day"), (self.keep["weekly"], "week"), (self.keep["monthly"], "month")]
+        words = [f"{number} {unit}{'' if number == 1 else 's'}" for number, unit in counts if number]
         return f"the last one of each of {', '.join(words)}"
 
 
 def read_settings(places: Places) -> Settings:
-    """Return what role backup set. Raises Stop where no backup is set up."""
+    """Return the settings that the role backup wrote. Raises Stop if no backup is set up."""
     try:
-        read = json.loads(places.settings.read_text())
+        fields = json.loads(places.settings.read_text())
     except FileNotFoundError:
         raise Stop("No backup is set up here: set backup_repository, and run site.yml --tags backup.") from None
     return Settings(
-        repository=read["repository"],
-        mount=Path(read["mount"]) if read["mount"] else None,
-        same_disk_accepted=read["same_disk_accepted"],
-        objects=Path(read["objects"]) if read["objects"] else None,
-        host=read["host"],
-        bucket=read["bucket"],
-        keep=read["keep"],
-        read_weeks=read["read_weeks"],
+        repository=fields["repository"],
+        mount=Path(fields["mount"]) if fields["mount"] else None,
+        same_disk_accepted=fields["same_disk_accepted"],
+        objects=Path(fields["objects"]) if fields["objects"] else None,
+        host=fields["host"],
+        bucket=fields["bucket"],
+        keep=fields["keep"],
+        read_weeks=fields["read_weeks"],
     )

@@ -1,4 +1,4 @@
-"""Reading the backup: each week one part of it, so that what the target has lost is known before it is needed."""
+"""Verifies the backup by reading one part of it each week, so that damage is found before the backup is needed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from nebula_backup.repository import Repository, write
 
 
 class Damaged(Stop):
-    """What was read is not what was written."""
+    """The data read differs from the data written, or cannot be read."""
 
 
 def read(settings: Settings, places: Places, machine: Machine) -> str:
-    """Read the part whose turn it is; return the sentence of success. Raises Stop, and Damaged."""
+    """Read the next part; return the sentence of success. Raises Stop, or Damaged."""
     making.announce(settings, places, machine)
     repository = Repository(settings, places)
     targets.require(settings)

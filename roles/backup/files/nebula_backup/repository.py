@@ -1,4 +1,4 @@
-"""restic, and what its words mean. The only place that starts it; its password and keys go by its environment."""
+"""Runs restic and explains its messages; nothing else starts it. Password and keys are passed in its environment."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from typing import Any
 from nebula_backup.places import Places, Settings, Stop
 
 TAG = "nebula"
-LOOK_S = 60  # for what is over in a second where the target answers
+LOOK_S = 60  # limit for commands that take a second if the target answers
 NOT_THERE = ("no such file or directory", "specified key does not exist", "specified bucket does not exist")
 NO_KEY = re.compile(r"wrong password|no key found", re.I)
 KEYS = r"access denied|access key|request signature|forbidden|unauthorized"
 HOPELESS = re.compile(rf"{KEYS}|specified bucket does not exist", re.I)
-# What restic says, as a person reads it. What it says beside that follows.
+# Explanations of restic's messages. The original message is appended.
 MEANINGS = {
     r"wrong password|no key found": "The repository was made with another password than"
     " /etc/nebula/secrets/backup_password: put that one there (the recovery file has it), or name another repository.",
@@ -37,29 +37,29 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Saved:
-    """What a snapshot holds, in bytes: all of it, and how much of that was new to the repository."""
+    """The size of a snapshot in bytes: in total, and how much of it was new to the repository."""
 
     size_bytes: int
     new_bytes: int
 
 
 class Repository:
-    """The restic repository that is set up. `open` first."""
+    """The restic repository. Call `open` first."""
 
     def __init__(self, settings: Settings, places: Places) -> None:
         self._settings = settings
         self._places = places
 
     def open(self) -> bool:
-        """Find the repository, or make it where there never was one; return whether it was made. Raises Stop."""
+        """Open the repository; create it if there has never been one. Return whether it was created. Raises Stop."""
         known = self._known()
-        done = self._call(["cat", "config"], LOOK_S)
-        if done.returncode == 0:
-            self._check_same(known, json.loads(done.stdout)["id"])
-            self._call(["unlock"], LOOK_S)  # of what was killed; a living one keeps its lock
+        completed = self._call(["cat", "config"], LOOK_S)
+        if completed.returncode == 0:
+            self._check_same(known, json.loads(completed.stdout)["id"])
+            self._call(["unlock"], LOOK_S)  # removes stale locks of killed processes; a running one keeps its lock
             return False
-        if not _is_not_there(done.stderr):
-            raise Stop(meaning(done.stderr))
+        if not _is_not_there(completed.stderr):
+            raise Stop(meaning(completed.stderr))
         if known is not None:
             raise Stop(
                 f"The repository that was at {self._settings.repository} since {known['since']} is gone: mount the disk"
@@ -70,7 +70,7 @@ class Repository:
         return True
 
     def save(self, paths: Sequence[Path], excluded: Sequence[Path], say: Callable[[str], None]) -> Saved:
-        """Make one snapshot of directories. Raises Stop; what was deleted while it was read is no failure."""
+        """Save directories in one snapshot. Raises Stop; a file that was deleted in the meantime is not a failure."""
         words = ["backup", "--json", "--tag", TAG, "--host", self._settings.host]
         words += [word for path in excluded for word in ("--exclude", str(path))]
         running = subprocess.Popen(
@@ -84,43 +84,43 @@ class Repository:
             cwd="/",
         )
         try:
-            heard = Heard(say)
+            output = Heard(say)
             for line in running.stdout or ():
-                heard.line(line)
+                output.line(line)
             status = running.wait()
         finally:
             running.kill()
             running.wait()
-        if status not in (0, 3) or heard.summary is None:  # 3: it is saved, and something could not be read
-            raise Stop(meaning("\n".join(heard.words)))
-        if unread := heard.unread():
+        if status not in (0, 3) or output.summary is None:  # 3: saved, but some files could not be read
+            raise Stop(meaning("\n".join(output.words)))
+        if unread := output.unread():
             raise Stop(f"{len(unread)} files could not be read, the first of them {unread[0]}: look after the disk.")
-        return Saved(heard.summary["total_bytes_processed"], heard.summary["data_added"])
+        return Saved(output.summary["total_bytes_processed"], output.summary["data_added"])
 
     def forget(self) -> None:
-        """Drop the snapshots beyond what is kept, and free their room. Raises Stop."""
-        kept = [word for name, number in self._settings.keep.items() for word in (f"--keep-{name}", str(number))]
-        mine = ["--tag", TAG, "--host", self._settings.host, "--group-by", "host"]
-        self._run(["forget", "--prune", "--quiet", *mine, *kept], None)
+        """Delete the snapshots that the settings do not keep, and free their space. Raises Stop."""
+        options = [word for name, number in self._settings.keep.items() for word in (f"--keep-{name}", str(number))]
+        snapshot_filter = ["--tag", TAG, "--host", self._settings.host, "--group-by", "host"]
+        self._run(["forget", "--prune", "--quiet", *snapshot_filter, *options], None)
 
     def read(self, part: int) -> None:
-        """Read one part of the repository, and all that lists what is in it. Raises Stop where it is damaged."""
-        done = self._call(["check", f"--read-data-subset={part}/{self._settings.read_weeks}"], None)
-        if done.returncode != 0:
-            raise Stop(meaning(done.stderr))
+        """Read one part of the repository's data, and all its metadata. Raises Stop if it is damaged."""
+        completed = self._call(["check", f"--read-data-subset={part}/{self._settings.read_weeks}"], None)
+        if completed.returncode != 0:
+            raise Stop(meaning(completed.stderr))
 
     def add_key(self, password: Path) -> None:
-        """Let another password open the repository too; again changes nothing. Raises Stop."""
+        """Let another password open the repository, too. Idempotent. Raises Stop."""
         if self._call(["--password-file", str(password), "cat", "config"], LOOK_S).returncode != 0:
             self._run(["key", "add", "--new-password-file", str(password)], LOOK_S)
 
     def remove_key(self, password: Path) -> None:
-        """Let a password open the repository no more; again changes nothing. Raises Stop."""
-        listed = self._call(["--password-file", str(password), "key", "list", "--json"], LOOK_S)
-        if listed.returncode == 0:
-            self._run(["key", "remove", next(key["id"] for key in json.loads(listed.stdout) if key["current"])], LOOK_S)
-        elif not NO_KEY.search(listed.stderr):
-            raise Stop(meaning(listed.stderr))
+        """Remove a password from the repository. Idempotent. Raises Stop."""
+        keys = self._call(["--password-file", str(password), "key", "list", "--json"], LOOK_S)
+        if keys.returncode == 0:
+            self._run(["key", "remove", next(key["id"] for key in json.loads(keys.stdout) if key["current"])], LOOK_S)
+        elif not NO_KEY.search(keys.stderr):
+            raise Stop(meaning(keys.stderr))
 
     def _known(self) -> dict[str, Any] | None:
         try:
@@ -144,10 +144,10 @@ class Repository:
         write(self._places.known, text)
 
     def _run(self, words: Sequence[str], seconds: int | None) -> str:
-        done = self._call(words, seconds)
-        if done.returncode != 0:
-            raise Stop(meaning(done.stderr))
-        return done.stdout
+        completed = self._call(words, seconds)
+        if completed.returncode != 0:
+            raise Stop(meaning(completed.stderr))
+        return completed.stdout
 
     def _call(self, words: Sequence[str], seconds: int | None) -> subprocess.CompletedProcess[str]:
         with tempfile.TemporaryFile("w+") as out:
@@ -162,15 +162,15 @@ class Repository:
                 cwd="/",
             )
             try:
-                said = self._hear(running, seconds)
+                errors = self._hear(running, seconds)
             finally:
                 running.kill()
                 running.wait()
             out.seek(0)
-            return subprocess.CompletedProcess(words, running.returncode, out.read(), said)
+            return subprocess.CompletedProcess(words, running.returncode, out.read(), errors)
 
     def _hear(self, running: subprocess.Popen[str], seconds: int | None) -> str:
-        """Return what restic says on stderr until it ends. It tries again for long what cannot help: not here."""
+        """Return restic's stderr until it ends. restic would retry a hopeless error for long; this ends it."""
         late = threading.Event()
 
         def give_up() -> None:
@@ -196,7 +196,7 @@ class Repository:
         return "".join(lines)
 
     def _environment(self) -> dict[str, str]:
-        own = {
+        fixed_variables = {
             "RESTIC_REPOSITORY": self._settings.repository,
             "RESTIC_PASSWORD_FILE": str(self._places.secrets / "backup_password"),
             "RESTIC_CACHE_DIR": str(self._places.cache),
@@ -204,11 +204,11 @@ class Repository:
             "HOME": str(self._places.state),
         }
         keys: dict[str, str] = json.loads((self._places.secrets / "backup_environment").read_text())
-        return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"} | keys | own
+        return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"} | keys | fixed_variables
 
 
 class Heard:
-    """What `restic backup --json` said: each line a message, or plain words."""
+    """The output of `restic backup --json`. Each line is a JSON message or plain text."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.words: list[str] = []
@@ -218,7 +218,7 @@ class Heard:
         self._tenths = 0
 
     def line(self, line: str) -> None:
-        """Take one line in."""
+        """Process one line."""
         try:
             message = json.loads(line)
             kind = message["message_type"]
@@ -236,30 +236,30 @@ class Heard:
             self._say(f"{10 * tenths} %")
 
     def unread(self) -> list[str]:
-        """Return what is there and could not be read. What has gone meanwhile is nobody's loss: purges are held."""
+        """Return the files that exist and could not be read. Deleted ones do not matter, because purges are held."""
         return [item for item in self._items if not item or os.path.lexists(item)]
 
 
 def _is_not_there(said: str) -> bool:
-    """Return whether restic says that there is no repository, at a place that it can open."""
+    """Return whether restic says that a place which it can open has no repository."""
     _, refused, reason = said.lower().partition("unable to open config file")
     return bool(refused) and any(words in reason for words in NOT_THERE)
 
 
 def meaning(said: str) -> str:
-    """Return what restic said in one sentence that says what to do, where that is known."""
+    """Return restic's message as one sentence, with what to do if that is known."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith("Fatal:")] or lines[-1:] or ["It said nothing."]
-    own = " ".join(told).removeprefix("Fatal: ")
-    shown = "".join(character for character in own if character.isprintable())[:300]
+    chosen = [line for line in lines if line.startswith("Fatal:")] or lines[-1:] or ["It said nothing."]
+    message = " ".join(chosen).removeprefix("Fatal: ")
+    printable = "".join(character for character in message if character.isprintable())[:300]
     for pattern, words in MEANINGS.items():
         if re.search(pattern, said, re.I):
-            return f"{words} (restic: {shown})"
-    return f"restic could not go on: {shown}"
+            return f"{words} (restic: {printable})"
+    return f"restic could not go on: {printable}"
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file of the machine's own, whole or not at all."""
+    """Write a file atomically, with mode 0600."""
     fresh = path.with_name(f"{path.name}.new")
     with open(os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
         file.write(text + "\n")

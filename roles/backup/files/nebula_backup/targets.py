@@ -1,4 +1,4 @@
-"""Is the target there, and is it another disk than the data's? Asked before restic is, which would wait for long."""
+"""Checks that the target is there and on another disk than the data, before restic runs: it would wait for long."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AGAIN = "The next night tries again; now: nebula backup now."
 
 
 def require(settings: Settings) -> None:
-    """Raise Stop where the target cannot be there: a disk that is not mounted, an S3 that does not answer."""
+    """Raise Stop if the target is missing: a disk that is not mounted, or an S3 that does not answer."""
     if settings.directory is None:
         _require_answer(settings.repository)
         return
@@ -27,7 +27,7 @@ def require(settings: Settings) -> None:
 
 
 def warning(settings: Settings, places: Places) -> str | None:
-    """Return what is wrong with a target that works; None where nothing is, or where it was accepted."""
+    """Return a warning if the target is on the data's own file system; None if it is not, or if that was accepted."""
     if settings.same_disk_accepted or not _is_same(settings, places):
         return None
     return (
@@ -40,19 +40,19 @@ def _is_same(settings: Settings, places: Places) -> bool:
     if settings.directory is None:
         host = address(settings.repository)[0]
         return host == "localhost" or host.startswith("127.") or host == "::1"
-    own = [path for path in (settings.objects, places.state) if path is not None]
-    return _device(settings.directory) in {_device(path) for path in own}
+    data_paths = [path for path in (settings.objects, places.state) if path is not None]
+    return _device(settings.directory) in {_device(path) for path in data_paths}
 
 
 def _device(path: Path) -> int:
-    """Return the device of a path, or of the directory that it would be made in."""
+    """Return the device of a path; if it does not exist, of the nearest directory above it."""
     while not path.exists():
         path = path.parent
     return path.stat().st_dev
 
 
 def address(repository: str) -> tuple[str, int]:
-    """Return host and port of an S3.
+    """Return the host and port of an S3 repository.
 
     >>> address("s3:http://127.0.0.1:9000/bucket"), address("s3:s3.example.com/bucket/path")
     (('127.0.0.1', 9000), ('s3.example.com', 443))

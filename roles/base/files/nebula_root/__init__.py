@@ -1,1 +1,1 @@
-"""What root's own programs (nebula_deploy, nebula_backup, build-release) share. It stands on Debian's Python alone."""
+"""Code that the programs of root share (nebula_deploy, nebula_backup, build-release). Needs only Debian's Python."""

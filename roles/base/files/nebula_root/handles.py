@@ -1,9 +1,9 @@
-"""Reads and writes below a directory that others could have filled, by handles that follow no link.
+"""Reads and writes files in a directory whose content other users may control, without following links.
 
-Every function takes a base directory, whose own path only root can change, and a relative path below it. Each
-component is opened by the handle of the one before it with O_NOFOLLOW, so that nothing that is renamed meanwhile leads
-elsewhere. A file is read only if it is a regular file with one name: no link, no FIFO, no device, no hard link to a
-file of another user. Everything that is refused raises an OSError.
+Each function takes a base directory, whose own path only root can change, and a relative path below it. Each component
+is opened with O_NOFOLLOW relative to the handle of its parent, so a rename in the meantime cannot lead elsewhere. A
+file is read only if it is a regular file with exactly one name: no symbolic link, no FIFO, no device, no hard link to a
+file of another user. Whatever is refused raises an OSError.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-MOST_BYTES = 4 << 20  # of a file that is read
-MOST_LEVELS = 100  # of directories in a tree that is handed over
+MOST_BYTES = 4 << 20  # limit for a file that is read
+MOST_LEVELS = 100  # limit for the depth of a tree that is handed over
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Unsafe(OSError):
-    """This is not what it should be: a link, a special file, or a file with a second name."""
+    """The path is not a plain file or directory: a link, a special file, a file with a second name."""
 
     def __init__(self, path: str, what: str) -> None:
         super().__init__(errno.EPERM, what, path)
@@ -50,34 +50,34 @@ def names(base: Path, relative: str = "") -> list[str]:
 
 
 def is_file(base: Path, relative: str) -> bool:
-    """Return whether a regular file is there."""
+    """Return whether the path is a regular file."""
     return stat.S_ISREG(_mode(base, relative))
 
 
 def is_directory(base: Path, relative: str = "") -> bool:
-    """Return whether a directory is there, and no link to one."""
+    """Return whether the path is a directory; False for a link to one."""
     return stat.S_ISDIR(_mode(base, relative))
 
 
 def read_text(base: Path, relative: str) -> str:
-    """Return what a file says. Raises OSError, and UnicodeDecodeError for what is not UTF-8."""
+    """Return the text of a file. Raises OSError, or UnicodeDecodeError if it is not UTF-8."""
     parent, name = os.path.split(relative)
     with directory(base, parent) as handle:
-        # O_PATH opens nothing: a FIFO does not wait for its writer, and a device does not notice.
-        seen = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=handle)
+        # O_PATH does not open the file itself, so a FIFO does not block and a device is not touched.
+        path_handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=handle)
     try:
-        _require_plain(os.fstat(seen), relative)
-        with open(os.open(f"/proc/self/fd/{seen}", os.O_RDONLY | os.O_CLOEXEC), "rb") as file:
+        _require_plain(os.fstat(path_handle), relative)
+        with open(os.open(f"/proc/self/fd/{path_handle}", os.O_RDONLY | os.O_CLOEXEC), "rb") as file:
             content = file.read(MOST_BYTES + 1)
     finally:
-        os.close(seen)
+        os.close(path_handle)
     if len(content) > MOST_BYTES:
         raise Unsafe(relative, f"It is larger than {MOST_BYTES >> 20} MiB")
     return content.decode()
 
 
 def write_text(base: Path, relative: str, text: str, mode: int = 0o644) -> None:
-    """Write a file, whole or not at all. What lies there is replaced, and never written to."""
+    """Write a file atomically. An existing file is replaced and never written to."""
     parent, name = os.path.split(relative)
     fresh = f".{name}.{secrets.token_hex(8)}"
     with directory(base, parent) as handle:
@@ -96,16 +96,16 @@ def write_text(base: Path, relative: str, text: str, mode: int = 0o644) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a whole tree, however deep; it may be gone already. A link is not followed."""
-    # shutil.rmtree calls itself for each level, and ends in a RecursionError on a tree that somebody made deep.
+    """Remove a file, a link or a tree of any depth. The path may be missing. Links are not followed."""
+    # shutil.rmtree is recursive, and raises RecursionError if somebody has made a very deep tree.
     subprocess.run(["rm", "--recursive", "--force", "--", str(path)], stderr=subprocess.DEVNULL, cwd="/", timeout=600)
 
 
 def hand_over(base: Path, uid: int, gid: int) -> None:
-    """Give a tree to a user, and let nobody else write to it. Nothing of it may be written to by others afterwards.
+    """Make a user the owner of a tree. Afterwards nobody else can write to any part of it.
 
-    From the top down: nobody can change a directory any more when its entries are looked at. Raises Unsafe for what
-    does not belong into a release; then part of the tree has been handed over.
+    Works from the top down, so nobody can change a directory any more when its entries are examined. Raises Unsafe for
+    anything that does not belong in a release; part of the tree has been handed over by then.
     """
     with directory(base) as handle:
         _hand_over(handle, str(base), uid, gid, 0)
@@ -131,12 +131,12 @@ def _hand_over(handle: int, shown: str, uid: int, gid: int, level: int) -> None:
 
 
 def _hand_over_file(directory: int, name: str, shown: str, uid: int, gid: int) -> None:
-    seen = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    path_handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
-        _require_plain(os.fstat(seen), shown)
-        file = os.open(f"/proc/self/fd/{seen}", os.O_RDONLY | os.O_CLOEXEC)
+        _require_plain(os.fstat(path_handle), shown)
+        file = os.open(f"/proc/self/fd/{path_handle}", os.O_RDONLY | os.O_CLOEXEC)
     finally:
-        os.close(seen)
+        os.close(path_handle)
     try:
         _give(file, uid, gid)
     finally:
@@ -147,7 +147,7 @@ def _give(handle: int, uid: int, gid: int) -> None:
     os.fchown(handle, uid, gid)
     mode = os.fstat(handle).st_mode
     readable = 0o755 if stat.S_ISDIR(mode) or mode & 0o111 else 0o644
-    os.fchmod(handle, readable)  # no setuid, no setgid, and nobody else's to write
+    os.fchmod(handle, readable)  # no setuid, no setgid, not writable by others
 
 
 def _require_plain(found: os.stat_result, shown: str) -> None:
@@ -160,7 +160,7 @@ def _require_plain(found: os.stat_result, shown: str) -> None:
 
 
 def _mode(base: Path, relative: str) -> int:
-    """Return the mode of what is there, 0 if nothing is or if a link leads there."""
+    """Return the mode of the path; 0 if it does not exist or is reached through a link."""
     parent, name = os.path.split(relative)
     try:
         with directory(base, parent) as handle:

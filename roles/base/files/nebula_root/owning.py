@@ -1,4 +1,4 @@
-"""`python3 -m nebula_root.owning DIRECTORY`: makes a finished release root's, so that nobody else can change it."""
+"""`python3 -m nebula_root.owning DIRECTORY` makes root the owner of a finished release. Nobody else can change it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The one exception that ends what root's programs do in an orderly way."""
+"""The exception with which the programs of root stop in an orderly way."""
 
 from __future__ import annotations
 
 
 class Stop(Exception):
-    """It goes no further. The one sentence says why, and what to do."""
+    """The program cannot go on. The message is one sentence that says why and what to do."""

@@ -1,4 +1,5 @@
-"""Brings pushed commits to life on the machine, and takes them back. Root's own program, on Debian's Python alone.
+"""Deploys pushed commits on this machine, and rolls back. Runs as root and needs only Debian's Python.
 
-It comes with site.yml and never from a push: what was pushed runs as nebula-build (while it is built) and as nebula.
+site.yml installs this package, and a push never changes it. Pushed code runs as nebula-build during the build, and as
+nebula afterwards.
 """

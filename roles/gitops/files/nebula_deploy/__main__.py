@@ -1,4 +1,4 @@
-"""The entry: `python3 -m nebula_deploy COMMAND`, for the hooks, for systemd and for root at the machine."""
+"""The entry point: `python3 -m nebula_deploy COMMAND`. The hooks, systemd and root use it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _as_root(arguments: argparse.Namespace, places: Places, repository: Reposito
 
 
 def _bring(arguments: argparse.Namespace, repository: Repository, spool: Spool) -> bool:
-    """Deploy a commit that did not come by a push (playbooks/deploy.yml)."""
+    """Deploy a commit that was not pushed (playbooks/deploy.yml)."""
     if arguments.bundle:
         repository.fetch(arguments.bundle, arguments.commit)
     commit = repository.named(arguments.commit)

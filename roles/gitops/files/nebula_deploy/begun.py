@@ -1,4 +1,4 @@
-"""A note of what is being deployed or gone back from, so that the next start can complete what was killed."""
+"""A note of the deploy or rollback in progress. If it is killed, the next start completes or undoes it."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from nebula_root import handles
 
 @dataclass(frozen=True)
 class Begun:
-    """A deploy of a commit, or a rollback if there is no commit; `deployed` is the commit that served before."""
+    """A deploy of `commit`, or a rollback if `commit` is None. `deployed` is the commit that served before."""
 
     commit: str | None
     deployed: str | None
 
 
 def note(path: Path, begun: Begun) -> None:
-    """Write down what begins."""
+    """Write the note of a deploy or rollback that begins."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handles.write_text(path.parent, path.name, json.dumps(asdict(begun)), 0o600)
 
 
 def read(path: Path) -> Begun | None:
-    """Return what was begun and has not ended."""
+    """Return the deploy or rollback that has not ended, if there is one."""
     try:
-        noted = json.loads(handles.read_text(path.parent, path.name))
-        return Begun(noted["commit"], noted["deployed"])
+        fields = json.loads(handles.read_text(path.parent, path.name))
+        return Begun(fields["commit"], fields["deployed"])
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
-        return Begun(None, None)  # damaged: that something was begun is all that is known
+        return Begun(None, None)  # the note is damaged: it shows only that something had begun
 
 
 def forget(path: Path) -> None:
-    """Remove the note: what was begun has ended."""
+    """Remove the note, because the deploy or rollback has ended."""
     path.unlink(missing_ok=True)

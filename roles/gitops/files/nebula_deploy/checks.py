@@ -1,4 +1,4 @@
-"""Can this commit be deployed? Told by parsing alone: nothing of it is run."""
+"""Decides whether a commit can be deployed. It only parses the commit's files and runs none of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PARSED = ("src/", "cli/")
 
 
 def check(repository: Repository, commit: str) -> revisions.Graph:
-    """Raise Stop with the first thing that would keep a commit from running; return the schema's history in it."""
+    """Return the schema's history of a commit. Raises Stop with the first problem that would keep it from running."""
     files = repository.files(commit)
     missing = [path for path in NEEDED if path not in files]
     if missing:

@@ -1,7 +1,7 @@
-"""A deploy and a way back, step by step. Until the link is switched nothing that serves has been touched.
+"""The steps of a deploy and of a rollback. Nothing that serves changes before the link is switched.
 
-The schema only grows before the switch, so that the old code runs on it and can come back by itself; what a revision
-takes away, it takes away after the new release has shown that it serves.
+Before the switch a migration only adds to the schema, so the old code still runs on it and can be restored
+automatically. A revision removes things only after the new release has shown that it serves.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 
 
 class Steps(Protocol):
-    """What of the machine a deploy needs (machine.Machine)."""
+    """What a deploy needs from the machine; `machine.Machine` implements it."""
 
     def unpack(self, archive: bytes, source: Path) -> None: ...
     def build(self, release: Path) -> None: ...
@@ -40,7 +40,7 @@ class Steps(Protocol):
 
 
 class Deploying:
-    """Brings a commit to life, or goes back. Only one at a time (spool.py holds the lock)."""
+    """Deploys a commit or rolls back. Only one of them runs at a time: spool.py holds the lock."""
 
     def __init__(self, places: Places, repository: Repository, machine: Steps, say: Say) -> None:
         self._places = places
@@ -50,10 +50,10 @@ class Deploying:
         self._releases = Releases(places)
 
     def deploy(self, commit: str, *, is_brought: bool = False, on_begin: Callable[[], None] = lambda: None) -> str:
-        """Bring a commit to life; return the sentence of success. Whatever it raises, what served before serves.
+        """Deploy a commit; return the sentence of success. If it raises, the release that served before serves again.
 
-        `is_brought` says that the commit came without a push, so that main has yet to be moved. `on_begin` is called
-        first; what it raises ends the deploy in the same way.
+        `is_brought` means that the commit did not come by a push, so `main` must still be moved to it. `on_begin` is
+        called first; an exception from it ends the deploy in the same way.
         """
         with self._noted(commit):
             on_begin()
@@ -63,15 +63,15 @@ class Deploying:
             return self._deploy(commit)
 
     def rollback(self) -> str:
-        """Go back to the release that served before; return the sentence of success. Raises what went wrong."""
+        """Go back to the release that served before; return the sentence of success. Raises the error that ends it."""
         with self._noted(None):
             return self._rollback()
 
     def complete(self, begun: Begun, *, is_waiting: bool = False) -> None:
-        """Take back what was begun and cut off, or write down that it serves. Calling it again changes nothing.
+        """Undo a deploy or rollback that was interrupted, or record that its release serves. Idempotent.
 
-        What main says is what runs, so that the same commit can be pushed again and a better one goes on from there;
-        main stays if the commit waits in the spool (`is_waiting`).
+        Afterwards `main` names the commit that runs, so the same commit can be pushed again, and a corrected one can
+        follow it. If the commit waits in the spool (`is_waiting`), `main` is left as it is.
         """
         self._leave_unproven()
         current = self._releases.current()
@@ -86,7 +86,7 @@ class Deploying:
 
     @contextmanager
     def _noted(self, commit: str | None) -> Iterator[None]:
-        """Note what begins. If it ends early, it is taken back here, or by the next start if this one is killed."""
+        """Note what begins. A failure is undone here; if this process is killed, the next start undoes it."""
         begun = Begun(commit, None)
         try:
             begun = Begun(commit, self._repository.named(DEPLOYED))
@@ -104,7 +104,7 @@ class Deploying:
             self._say(f"Not all of it could be taken back; the next deploy or rollback completes that: {error}")
 
     def _leave_unproven(self) -> None:
-        """Go back from a release that was linked and has not shown that it serves."""
+        """Go back from a release that was linked but has not shown that it serves."""
         current = self._releases.current()
         previous = next(iter(self._releases.kept()), None)
         if current is not None and previous is not None and not self._releases.has_served(current.path):
@@ -155,14 +155,14 @@ class Deploying:
         return f"{name} serves."
 
     def _finish(self, path: Path, commit: str, old: Release | None) -> None:
-        """Do what a release that serves leaves to do. Nothing of it takes the release back."""
+        """Do the work that is left once the release serves. No failure here undoes the release."""
         self._finish_schema(path)
         for name in self._releases.prune():
             self._say(f"Removed the release {name}.")
         self._say_what_is_due(self._due(commit, old))
 
     def _old(self, name: str) -> Release | None:
-        """Return what serves: `current`, or what was before it where a deploy was cut off after its switch."""
+        """Return the release that serves: `current`, or the one before it if a deploy was cut off after its switch."""
         current = self._releases.current()
         if current is None or current.name != name or current.deployed_at or self._releases.is_first(current.path):
             return current
@@ -180,31 +180,31 @@ class Deploying:
         self._releases.finish(path)
 
     def _prepare_schema(self, path: Path, history: Graph) -> None:
-        schema, wanted = self._machine.schema(), revisions.head(history)
-        course = revisions.course(self._known(history), schema, wanted)
+        schema, head = self._machine.schema(), revisions.head(history)
+        course = revisions.course(self._known(history), schema, head)
         self._machine.dump(self._places.dumps / f"{path.name}.dump")
         if course is Course.KEEP:
             self._say(f"The schema is at revision {schema} of a later version, and stays: it only added.")
-        elif schema != wanted:
-            self._say(f"Bringing the schema from revision {schema} to {wanted}.")
+        elif schema != head:
+            self._say(f"Bringing the schema from revision {schema} to {head}.")
             self._machine.migrate(path, "--expand")
 
     def _finish_schema(self, path: Path) -> None:
-        """Take away what only older code needed."""
+        """Remove the parts of the schema that only older code needed."""
         if not self._places.serves:
             return
         history = self._history(path)
-        schema, wanted = self._machine.schema(), revisions.head(history)
-        if schema == wanted or revisions.course(self._known(history), schema, wanted) is Course.KEEP:
+        schema, head = self._machine.schema(), revisions.head(history)
+        if schema == head or revisions.course(self._known(history), schema, head) is Course.KEEP:
             return
-        self._say(f"It serves: bringing the schema to revision {wanted}, which takes away what older versions needed.")
+        self._say(f"It serves: bringing the schema to revision {head}, which takes away what older versions needed.")
         try:
             self._machine.migrate(path)
         except Stop as stop:
             self._say(f"What older versions needed of the schema is still there: {stop} Repair the revision, and push.")
 
     def _serve(self, path: Path, old: Path | None, commit: str | None = None) -> None:
-        """Switch, restart, wait until it serves, and note that; else the old one comes back. Raises Stop."""
+        """Switch, restart, wait until it serves, and note that. On failure restore the old one and raise Stop."""
         began = time.time()
         self._say("Switching; running players and uploads go on by themselves.")
         try:
@@ -214,15 +214,15 @@ class Deploying:
             if commit is not None:
                 self._releases.mark(path, commit)
         except BaseException as error:
-            told = _told(error)
+            readable_error = _told(error)
             try:
                 for line in self._machine.last_words(began):
                     self._say(f"  {line}")
             finally:
                 outcome = self._go_back(old)
                 self._say(outcome)
-            if isinstance(told, Stop):
-                raise Stop(f"{told} {outcome}") from error
+            if isinstance(readable_error, Stop):
+                raise Stop(f"{readable_error} {outcome}") from error
             raise
 
     def _go_back(self, old: Path | None) -> str:
@@ -241,18 +241,18 @@ class Deploying:
         self._repository.move(DEPLOYED, commit)
 
     def _forget(self, path: Path) -> None:
-        """Remove what came to nothing, unless it runs or once served. The dump stays: a migration may have run."""
+        """Remove a failed release, unless it runs or once served. The dump stays: a migration may have run."""
         current = self._releases.current()
         if (current is None or current.path != path) and not self._releases.has_served(path):
             handles.remove(path)
 
     def _known(self, history: Graph) -> Graph:
-        """Return every revision that was ever here, with these."""
+        """Return these revisions together with all that were ever on this machine; remember them."""
         current = self._releases.current()
         return revisions.remember(self._places.revisions, (self._history(current.path) if current else {}) | history)
 
     def _history(self, release: Path) -> Graph:
-        """Return the schema's history in a release, whose files a build could have replaced by anything."""
+        """Return the schema's history in a release. The build may have replaced its files by anything."""
         folder = f"source/{revisions.FOLDER}"
         try:
             names = [name for name in handles.names(release, folder) if name.endswith(".py") and name != "__init__.py"]
@@ -275,7 +275,7 @@ class Deploying:
 
 
 def _told(error: BaseException) -> BaseException:
-    """Return what a person is told instead: a Stop for what the machine can do wrong, else the error itself."""
+    """Return a Stop with a readable sentence for a timeout or an OSError, else the error itself."""
     if isinstance(error, subprocess.TimeoutExpired):
         return Stop(f"{Path(error.cmd[0]).name} did not end within {error.timeout:g} s.")
     if isinstance(error, OSError):

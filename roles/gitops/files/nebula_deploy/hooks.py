@@ -1,4 +1,4 @@
-"""The repository's hooks: refuse what cannot deploy, then hand the commit on and tell the pusher how it went."""
+"""The repository's hooks: refuse a push that cannot be deployed, spool the commit, show the pusher its log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WAITS = "It waits for the deploy before it."
 
 
 def pre_receive(lines: Iterable[str], places: Places, repository: Repository) -> None:
-    """Raise Stop where what is pushed is not to be taken. Nothing of it is run."""
+    """Raise Stop if the push must be refused. No pushed code is run."""
     for line in lines:
         old, new, ref = line.split()
         if ref != MAIN:
@@ -32,12 +32,12 @@ def pre_receive(lines: Iterable[str], places: Places, repository: Repository) ->
 
 
 def post_receive(lines: Iterable[str], places: Places, show: Callable[[str], None]) -> None:
-    """Put the commit into the spool and show what is said of it, until it has ended."""
+    """Put the commit into the spool and show the log of its deploy until that has ended."""
     for line in lines:
         _, new, _ = line.split()
         log = places.logs / f"{new}.log"
         before = logs.mark(log)
         spool.put(places.pushes, new)
-        ended = logs.follow(log, before, show, FOLLOWED_S, WAITS)
-        if ended is None:
+        succeeded = logs.follow(log, before, show, FOLLOWED_S, WAITS)
+        if succeeded is None:
             show("It goes on without you watching: nebula deploy status tells how it ended.")

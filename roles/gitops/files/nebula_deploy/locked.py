@@ -1,4 +1,4 @@
-"""requirements.lock: one exact version, with its hashes, of every package that pyproject.toml asks for."""
+"""Checks requirements.lock: an exact version, with hashes, of every package that pyproject.toml requires."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ RANGE = re.compile(r"(==|>=|<=|!=|~=|<|>)\s*([0-9][0-9.]*)")
 
 
 def check(lock: str, pyproject: str) -> None:
-    """Raise Stop if a line cannot be read, or if a package that the server needs is not locked as it is asked for."""
+    """Raise Stop if a line cannot be parsed, or if a package that the server requires is missing or out of range."""
     versions = dict(_locked(lock))
-    for wanted in _wanted(pyproject):
-        name, ranges = _requirement(wanted)
+    for requirement in _wanted(pyproject):
+        name, ranges = _requirement(requirement)
         version = versions.get(_plain(name))
         if version is None:
             raise Stop(
@@ -44,28 +44,28 @@ def _locked(lock: str) -> Iterator[tuple[str, str]]:
 
 
 def _lines(lock: str) -> Iterator[tuple[int, str]]:
-    """Yield each requirement with the number of its first line; a line that ends with a backslash goes on."""
-    begun, pending = 1, ""
+    """Yield each requirement with the number of its first line. A backslash at the end of a line continues it."""
+    first_line, pending = 1, ""
     for number, line in enumerate(lock.splitlines(), 1):
-        begun = begun if pending else number
+        first_line = first_line if pending else number
         pending += line.partition("#")[0].rstrip()
         if pending.endswith("\\"):
             pending = pending[:-1].rstrip() + " "
             continue
         if pending.strip():
-            yield begun, pending.strip()
+            yield first_line, pending.strip()
         pending = ""
     if pending.strip():
-        yield begun, pending.strip()
+        yield first_line, pending.strip()
 
 
 def _wanted(pyproject: str) -> list[str]:
     try:
         project = tomllib.loads(pyproject)["project"]
-        wanted = [*project["dependencies"], *project["optional-dependencies"]["server"]]
+        requirements = [*project["dependencies"], *project["optional-dependencies"]["server"]]
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise Stop(f"pyproject.toml does not say what the server needs ({error!r}): correct it.") from None
-    return [str(one) for one in wanted]
+    return [str(requirement) for requirement in requirements]
 
 
 def _requirement(wanted: str) -> tuple[str, str]:
@@ -81,7 +81,7 @@ def _requirement(wanted: str) -> tuple[str, str]:
 
 
 def _fits(version: str, ranges: str) -> bool:
-    return all(_holds(_numbers(version), *found) for found in RANGE.findall(ranges))
+    return all(_holds(_numbers(version), *relation_and_bound) for relation_and_bound in RANGE.findall(ranges))
 
 
 def _holds(version: tuple[int, ...], relation: str, bound: str) -> bool:

@@ -1,4 +1,4 @@
-"""What is said of a push or a request: written line by line by the deployer, read along by who waits for it."""
+"""The log of a push or a request. The deployer writes it line by line, and the waiting pusher reads along."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ POLL_S = 0.2
 
 
 class Log:
-    """The log of one id, begun anew. What is said goes to the journal (stdout) too.
+    """A new log of one id, which replaces its old one. Each line goes to the journal (stdout), too.
 
-    A full disk stops no deploy half-way: what cannot be written to the file is in the journal alone.
+    A full disk does not stop a deploy: a line that cannot be written to the file is in the journal only.
     """
 
     def __init__(self, folder: Path, identifier: str) -> None:
@@ -45,11 +45,11 @@ class Log:
                 self._file.flush()
 
     def done(self, sentence: str) -> None:
-        """Add the last line of what went well."""
+        """Add the last line of an operation that succeeded."""
         self.say(f"{DONE}{sentence}")
 
     def failed(self, sentence: str) -> None:
-        """Add the last line of what did not."""
+        """Add the last line of an operation that failed."""
         self.say(f"{FAILED}{sentence}")
 
 
@@ -59,24 +59,24 @@ def _begin(folder: Path, identifier: str) -> TextIO:
     fresh.unlink(missing_ok=True)
     file = fresh.open("x", encoding="utf-8")
     fresh.chmod(0o644)
-    # Another file than before, so that who follows does not take the old one's end for this one's.
+    # A new file, so that a follower does not mistake the last line of the old log for the end of this one.
     os.replace(fresh, folder / f"{identifier}.log")
     return file
 
 
 def mark(path: Path) -> tuple[int, int]:
-    """Return what tells a log from the one that takes its place."""
+    """Return inode and change time, which tell a log from one that replaces it; (0, 0) if there is none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return 0, 0
-    return found.st_ino, found.st_ctime_ns
+    return status.st_ino, status.st_ctime_ns
 
 
 def follow(path: Path, before: tuple[int, int], show: Callable[[str], None], seconds: float, hint: str) -> bool | None:
-    """Show a log's lines until its last one; return whether it was done, None where it did not end in time.
+    """Show a log's lines until its last one; return whether the operation succeeded, None if it did not end in time.
 
-    `before` is the mark of the log that lay there. `hint` is shown once where it takes a while to begin.
+    `before` is the mark of the log that was there before. `hint` is shown once if the new log takes a while to begin.
     """
     deadline, hinted = time.monotonic() + seconds, time.monotonic() + 3
     while mark(path)[0] in (0, before[0]):

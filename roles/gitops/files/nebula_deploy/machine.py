@@ -1,4 +1,4 @@
-"""The machine's own commands: the only place that starts programs for a deploy. Each has a deadline."""
+"""Runs the machine's commands for a deploy, except git (repository.py). Each has a deadline."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from nebula_deploy.places import Places, Stop
 
 SCHEMA = re.compile(r"at revision (\S+?)[,.]")
-USUAL = re.compile(r"Start|Stop|nebula-|level=INFO|worker: |\[.*\] \[INFO\]|Traceback")  # in a journal
+USUAL = re.compile(r"Start|Stop|nebula-|level=INFO|worker: |\[.*\] \[INFO\]|Traceback")  # ordinary lines of a journal
 WORKERS = ("nebula-quick.service", "nebula-worker.service")
 GATEWAY = "nebula-api.service"
 BUILD_S, MIGRATE_S, DUMP_S, COMMAND_S = 1800, 3600, 3600, 120
-SEEN_WITHIN = timedelta(days=2)  # a node that was not seen for longer is not said to be behind
+SEEN_WITHIN = timedelta(days=2)  # a node that was last seen before that is not reported as behind
 
 
 class Machine:
-    """What a deploy does to the machine, as the users that may."""
+    """What a deploy does to the machine. Each command runs as the user that is allowed to do it."""
 
     def __init__(self, places: Places, probe_s: int) -> None:
         self._places = places
@@ -33,57 +33,57 @@ class Machine:
         self._programs = places.root / "usr/local/lib/nebula"
 
     def unpack(self, archive: bytes, source: Path) -> None:
-        """Lay out a release's source, as the user that builds it. The release's own directory stays root's."""
+        """Unpack a release's source as the user that builds it. The release's own directory still belongs to root."""
         source.mkdir(mode=0o755)
         shutil.chown(source, "nebula-build", "nebula-build")
         self._run([*_as("nebula-build"), "tar", "-x", "-C", str(source)], stdin=archive, what="Unpacking the source")
 
     def build(self, release: Path) -> None:
-        """Install the locked packages; what was built is root's from then on."""
+        """Install the locked packages. Afterwards all built files belong to root."""
         self._run(
             [str(self._programs / "build-release"), str(release)], seconds=BUILD_S, what="Installing the packages"
         )
 
     def server(self, *words: str, release: Path | None = None, stdin: str = "") -> str:
-        """Run nebula-server, as the service user; return what it printed."""
+        """Run nebula-server as the service user; return its output."""
         return self._server(words, release, stdin.encode(), COMMAND_S)
 
     def schema(self) -> str | None:
         """Return the revision of the database's schema; None for an empty one."""
-        done = self._call(self._server_argv("migrate", "--status"), self._release(None), b"", COMMAND_S)
-        match = SCHEMA.search(done.stdout)
+        completed = self._call(self._server_argv("migrate", "--status"), self._release(None), b"", COMMAND_S)
+        match = SCHEMA.search(completed.stdout)
         if match is None:
-            raise Stop(f"The database does not say where its schema stands: {_last(done.stdout)}")
+            raise Stop(f"The database does not say where its schema stands: {_last(completed.stdout)}")
         return None if match[1] == "none" else match[1]
 
     def migrate(self, release: Path, *words: str) -> None:
-        """Bring the schema to a release's revision, or with --expand as far as the code before it can still run."""
+        """Bring the schema to a release's revision, or with --expand only as far as older code can still run on it."""
         self._server(("migrate", *words), release, b"", MIGRATE_S)
 
     def dump(self, target: Path) -> None:
-        """Write what pg_dump says of the database; only root reads it."""
+        """Dump the database with pg_dump to a file that only root can read."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        written = target.with_suffix(".new")
+        new_file = target.with_suffix(".new")
         url = (self._places.root / "etc/nebula/secrets/database_url").read_text().strip()
         try:
-            with open(os.open(written, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+            with open(os.open(new_file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
                 command = [*_as("nebula"), "pg_dump", "--format=custom", "--no-password"]
-                ended = call(command, env=os.environ | connection(url), stdout=file, seconds=DUMP_S, shown="pg_dump")
-            if ended.returncode != 0:
-                raise Stop(f"The database could not be dumped: {_last(ended.stderr.decode(errors='replace'))}")
-            written.replace(target)
+                dumped = call(command, env=os.environ | connection(url), stdout=file, seconds=DUMP_S, shown="pg_dump")
+            if dumped.returncode != 0:
+                raise Stop(f"The database could not be dumped: {_last(dumped.stderr.decode(errors='replace'))}")
+            new_file.replace(target)
         finally:
-            written.unlink(missing_ok=True)
+            new_file.unlink(missing_ok=True)
 
     def restart(self) -> None:
-        """Restart what runs the code. Workers hand back what they hold; the sockets go on listening."""
+        """Restart the services. Workers give their tasks back; the sockets keep listening."""
         for units in (WORKERS, (GATEWAY,)):
             installed = [unit for unit in units if (self._places.units / unit).exists()]
             if installed:
                 self._run(["systemctl", "restart", *installed], what=f"Restarting {' and '.join(installed)}")
 
     def wait_until_ready(self) -> None:
-        """Return once the release that is linked serves and its workers stay. Raises Stop."""
+        """Wait until the linked release serves and its workers keep running. Raises Stop if that does not happen."""
         if self._places.serves:
             self._run([str(self._programs / "probe-release"), str(self._probe_s)], seconds=self._probe_s + 60)
         workers = [unit for unit in WORKERS if (self._places.units / unit).exists()]
@@ -92,28 +92,28 @@ class Machine:
             self._run(command, seconds=self._probe_s + 60)
 
     def last_words(self, since: float) -> list[str]:
-        """Return the end of what the services said since then."""
+        """Return the last relevant lines that the services have logged since then."""
         units = [word for unit in (GATEWAY, *WORKERS) for word in ("-u", unit)]
-        asked = ["--no-pager", "--quiet", "--output=cat", f"--since=@{int(since)}", *units]
-        said = self._call(["journalctl", *asked], {}, b"", COMMAND_S).stdout.splitlines()
-        return telling(said)
+        options = ["--no-pager", "--quiet", "--output=cat", f"--since=@{int(since)}", *units]
+        journal = self._call(["journalctl", *options], {}, b"", COMMAND_S).stdout.splitlines()
+        return telling(journal)
 
     def other_nodes(self) -> list[str]:
-        """Return the names of other worker nodes that were seen lately."""
+        """Return the names of the other worker nodes that were seen within SEEN_WITHIN."""
         lines = [line.split() for line in self.server("nodes").splitlines()]
-        others = [words for words in lines if len(words) == 3]  # this machine's own line has one more
+        others = [words for words in lines if len(words) == 3]  # the line of this machine has a fourth word
         since = datetime.now(UTC) - SEEN_WITHIN
         return [name for name, _, seen in others if datetime.fromisoformat(seen) > since]
 
     def start(self, unit: str) -> None:
-        """Run a unit to its end."""
+        """Start a unit and wait until it has ended. Raises Stop if it failed."""
         self._run(["systemctl", "start", unit], seconds=24 * 3600, what=f"{unit} (journalctl -u {unit} says why)")
 
     def _server(self, words: Sequence[str], release: Path | None, stdin: bytes, seconds: float) -> str:
-        done = self._call(self._server_argv(*words), self._release(release), stdin, seconds)
-        if done.returncode != 0:
-            raise Stop(f"nebula-server {words[0]} failed: {_last(done.stdout)}")
-        return done.stdout
+        completed = self._call(self._server_argv(*words), self._release(release), stdin, seconds)
+        if completed.returncode != 0:
+            raise Stop(f"nebula-server {words[0]} failed: {_last(completed.stdout)}")
+        return completed.stdout
 
     def _server_argv(self, *words: str) -> list[str]:
         return [str(self._places.root / "usr/local/sbin/nebula-server"), *words]
@@ -122,17 +122,17 @@ class Machine:
         return {"NEBULA_RELEASE": str(release or self._places.current)}
 
     def _run(self, argv: Sequence[str], *, stdin: bytes = b"", seconds: float = COMMAND_S, what: str = "") -> str:
-        done = self._call(argv, {}, stdin, seconds)
-        if done.returncode != 0:
-            said = _last(done.stdout)
-            raise Stop(f"{what} failed: {said}" if what else said)
-        return done.stdout
+        completed = self._call(argv, {}, stdin, seconds)
+        if completed.returncode != 0:
+            reason = _last(completed.stdout)
+            raise Stop(f"{what} failed: {reason}" if what else reason)
+        return completed.stdout
 
     def _call(
         self, argv: Sequence[str], environ: Mapping[str, str], stdin: bytes, seconds: float
     ) -> subprocess.CompletedProcess[str]:
-        ended = call(argv, env=os.environ | environ, stdin=stdin, seconds=seconds, shown=Path(argv[0]).name)
-        return subprocess.CompletedProcess(argv, ended.returncode, ended.stdout.decode(errors="replace"))
+        completed = call(argv, env=os.environ | environ, stdin=stdin, seconds=seconds, shown=Path(argv[0]).name)
+        return subprocess.CompletedProcess(argv, completed.returncode, completed.stdout.decode(errors="replace"))
 
 
 def call(
@@ -144,10 +144,10 @@ def call(
     stdin: bytes = b"",
     stdout: IO[bytes] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a command to its end, its errors beside its output unless that goes to a file.
+    """Run a command to its end. Its stderr is mixed into its output, unless the output goes to a file.
 
-    Raises Stop if it does not end. Then all that it started in its session is killed too: it would hold the output
-    open, and work on.
+    Raises Stop if it does not end in time. Then every process of its session is killed, because a child would keep the
+    output open and go on working.
     """
     streams = (stdout, subprocess.PIPE) if stdout else (subprocess.PIPE, subprocess.STDOUT)
     with subprocess.Popen(
@@ -165,9 +165,9 @@ def call(
 
 
 def connection(url: str) -> dict[str, str]:
-    """Return a database's address as libpq's variables: a command line would show the password to everyone."""
+    """Return a database URL as libpq's environment variables. A command line would show the password to everyone."""
     parts = urlsplit(url)
-    known = {
+    variables = {
         "PGHOST": unquote(parts.hostname or ""),
         "PGPORT": str(parts.port or ""),
         "PGUSER": unquote(parts.username or ""),
@@ -175,15 +175,15 @@ def connection(url: str) -> dict[str, str]:
         "PGDATABASE": unquote(parts.path.lstrip("/")),
         "PGSSLMODE": "".join(parse_qs(parts.query).get("sslmode", [])),
     }
-    return {name: value for name, value in known.items() if value}
+    return {name: value for name, value in variables.items() if value}
 
 
 def telling(said: list[str]) -> list[str]:
-    """Return what a journal says of a failure: each line once; of a traceback the places in Nebula, and its error."""
-    places = [line.strip() for line in said if not line.startswith(" ") or "site-packages/nebula/" in line]
-    kept = [line for line in places if not USUAL.match(line)]
-    once = {re.sub(r"\d", "", line): line for line in kept}
-    return [_shown(line) for line in list(once.values())[-12:]]
+    """Return the lines of a journal that explain a failure, each once. Of a traceback: Nebula's frames, the error."""
+    stripped = [line.strip() for line in said if not line.startswith(" ") or "site-packages/nebula/" in line]
+    unusual = [line for line in stripped if not USUAL.match(line)]
+    by_digitless_text = {re.sub(r"\d", "", line): line for line in unusual}
+    return [_shown(line) for line in list(by_digitless_text.values())[-12:]]
 
 
 def _as(user: str) -> list[str]:
@@ -191,7 +191,7 @@ def _as(user: str) -> list[str]:
 
 
 def _last(said: str) -> str:
-    """Return the line that says why: of a traceback its error, else the last."""
+    """Return the line that says why: the error of a traceback, else the last line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"[A-Za-z_][\w.]*(Error|Exception): ", line)]
     return _shown([*lines, *errors][-1]) if lines else "it said nothing."

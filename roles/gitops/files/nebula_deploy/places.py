@@ -1,4 +1,4 @@
-"""Where everything lies on the machine; another root makes a machine of a test's own."""
+"""The paths on the machine. Tests use another root."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from nebula_root.stop import Stop as Stop
 
 @dataclass(frozen=True)
 class Places:
-    """Every path, below `root`."""
+    """All paths, each below `root`."""
 
     root: Path = Path("/")
 
     @property
     def releases(self) -> Path:
-        """One directory per release: source/, venv/, and `deployed` once it served."""
+        """One directory per release, with source/, venv/, and the file `deployed` once it has served."""
         return self.root / "opt/nebula/releases"
 
     @property
@@ -26,52 +26,52 @@ class Places:
 
     @property
     def repository(self) -> Path:
-        """What is pushed to."""
+        """The bare repository that people push to."""
         return self.root / "var/lib/nebula-git/nebula.git"
 
     @property
     def pushes(self) -> Path:
-        """The part of the spool that the hook writes: names are commits."""
+        """The spool directory of the hook. File names are commits."""
         return self.root / "var/spool/nebula/pushes"
 
     @property
     def requests(self) -> Path:
-        """The part of the spool that the gateway writes: names are ids of rows."""
+        """The spool directory of the gateway. File names are ids of rows."""
         return self.root / "var/spool/nebula/requests"
 
     @property
     def state(self) -> Path:
-        """What root keeps of deploys."""
+        """What root stores about deploys."""
         return self.root / "var/lib/nebula-deploy"
 
     @property
     def logs(self) -> Path:
-        """What was said of each push and request, for who follows it."""
+        """The log of each push and request, for the people who follow it."""
         return self.state / "logs"
 
     @property
     def dumps(self) -> Path:
-        """The database as it was before each release, for a person."""
+        """Dumps of the database from before each release, for a person to restore by hand."""
         return self.state / "dumps"
 
     @property
     def lock(self) -> Path:
-        """Held by the one deploy that runs."""
+        """The lock of the one deploy that runs."""
         return self.state / "lock"
 
     @property
     def begun(self) -> Path:
-        """What is being deployed or gone back from; it outlives a deployer that was killed."""
+        """The note of the deploy or rollback in progress. It stays if the deployer is killed."""
         return self.state / "begun.json"
 
     @property
     def revisions(self) -> Path:
-        """Every revision of the schema that was ever brought here."""
+        """Every revision of the schema that was ever on this machine."""
         return self.state / "revisions.json"
 
     @property
     def backup_outcome(self) -> Path:
-        """How the last backup ended, as nebula_backup says it."""
+        """How the last backup ended; nebula_backup writes it."""
         return self.root / "var/lib/nebula-backup/outcome.json"
 
     @property
@@ -81,5 +81,5 @@ class Places:
 
     @property
     def serves(self) -> bool:
-        """Whether the gateway is here; else this is a node that only makes films."""
+        """Whether this machine runs the gateway. If not, it is a node that only makes films."""
         return (self.units / "nebula-api.service").exists()

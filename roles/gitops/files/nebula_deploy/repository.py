@@ -1,4 +1,4 @@
-"""The bare repository, by git itself. What is in it is read, never run."""
+"""Access to the bare repository through git. Its content is read and never run."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from nebula_deploy.places import Stop
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 MAIN, DEPLOYED = "refs/heads/main", "refs/nebula/deployed"
 COMMAND_S = 300.0
-# git deletes a ref by a lock in the repository's own directory, which is root's. No ref of this repository is packed,
-# so that its file is all there is of it; its own lock (FILE.lock, made by whoever comes first) is git's.
+# To delete a ref, git takes a lock in the repository's own directory, which belongs to root. So this script removes the
+# ref's file instead. That is enough, because no ref of this repository is packed. The script takes the same lock on the
+# ref as git does: FILE.lock, created by whoever comes first.
 DELETE = """
 set -euC
 cd "$1"
@@ -23,13 +24,13 @@ trap 'rm -f "$2.lock"' EXIT
 [ -z "$3" ] || [ "$(cat "$2")" = "$3" ]
 rm -f "$2"
 """
-MOST_BYTES = 4 << 20  # of a file that is read: none of the product's is near that
+MOST_BYTES = 4 << 20  # limit for one file; no file of Nebula comes near it
 
 
 class Repository:
-    """`path` is the bare repository, `user` who reads it where root asks.
+    """The bare repository at `path`. If root calls, git runs as `user`.
 
-    In a hook, git's own environment shows what is being pushed too.
+    In a hook, the environment that git sets also makes the pushed objects visible.
     """
 
     def __init__(self, path: Path, user: str = "") -> None:
@@ -38,15 +39,15 @@ class Repository:
         self._as_user = as_user if user else []
 
     def files(self, commit: str) -> dict[str, str]:
-        """Return every file of a commit with the id of its blob."""
-        listed = self._git("ls-tree", "-r", "-z", "--full-tree", commit)
-        lines = (line.partition("\t") for line in listed.split("\0") if line)
+        """Return the path of each file of a commit, with the id of its blob."""
+        tree = self._git("ls-tree", "-r", "-z", "--full-tree", commit)
+        lines = (line.partition("\t") for line in tree.split("\0") if line)
         return {path: words.split()[2] for words, _, path in lines if words.split()[1] == "blob"}
 
     def texts(self, blobs: dict[str, str]) -> Iterator[tuple[str, str]]:
-        """Yield (path, text) of files. Raises Stop for one that is no text or no file of a program's size."""
-        asked = "".join(f"{blob}\n" for blob in blobs.values())
-        answer = memoryview(self._bytes("cat-file", "--batch", stdin=asked.encode()))
+        """Yield (path, text) of files. Raises Stop for a file that is not UTF-8 or larger than MOST_BYTES."""
+        blob_ids = "".join(f"{blob}\n" for blob in blobs.values())
+        answer = memoryview(self._bytes("cat-file", "--batch", stdin=blob_ids.encode()))
         for path in blobs:
             end = bytes(answer[:200]).index(b"\n")
             size = int(bytes(answer[:end]).split()[2])
@@ -59,66 +60,66 @@ class Repository:
             answer = answer[end + 2 + size :]
 
     def is_ancestor(self, older: str, newer: str) -> bool:
-        """Whether `newer` goes on from `older`."""
+        """Return whether `older` is an ancestor of `newer`."""
         return self._run("merge-base", "--is-ancestor", older, newer).returncode == 0
 
     def named(self, name: str) -> str | None:
-        """Return the commit that a name (a ref, the beginning of an id) means."""
-        found = self._run("rev-parse", "--quiet", "--verify", f"{name}^{{commit}}")
-        return found.stdout.decode().strip() or None
+        """Return the commit that a ref or an abbreviated id names; None if there is none."""
+        completed = self._run("rev-parse", "--quiet", "--verify", f"{name}^{{commit}}")
+        return completed.stdout.decode().strip() or None
 
     def subject(self, commit: str) -> str:
-        """Return a commit's first line, as far as a terminal takes it."""
-        said = self._git("log", "-1", "--format=%s", commit).strip()
-        return "".join(character for character in said if character.isprintable())[:100]
+        """Return the first line of a commit's message: printable characters only, at most 100."""
+        first_line = self._git("log", "-1", "--format=%s", commit).strip()
+        return "".join(character for character in first_line if character.isprintable())[:100]
 
     def release_name(self, commit: str) -> str:
-        """Return what the release of a commit is called, as role nebula calls it too."""
-        asked = ["log", "-1", "--format=%cd-%h", "--abbrev=12", "--date=format-local:%Y%m%d%H%M%S", commit]
-        return self._bytes(*asked, environ={"TZ": "UTC"}).decode().strip()
+        """Return the name of a commit's release. The role nebula gives it the same name."""
+        words = ["log", "-1", "--format=%cd-%h", "--abbrev=12", "--date=format-local:%Y%m%d%H%M%S", commit]
+        return self._bytes(*words, environ={"TZ": "UTC"}).decode().strip()
 
     def changed(self, older: str, newer: str, *folders: str) -> bool:
-        """Whether anything below these folders differs between two commits."""
+        """Return whether anything below these folders differs between two commits."""
         return bool(self._git("diff", "--name-only", older, newer, "--", *folders).strip())
 
     def archive(self, commit: str) -> bytes:
-        """Return what a release is made of, as a tar."""
+        """Return the files of a commit as a tar archive."""
         return self._bytes("archive", "--format=tar", commit)
 
     def fetch(self, bundle: Path, commit: str) -> None:
-        """Take a commit out of a bundle."""
+        """Fetch a commit from a bundle."""
         fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-gc"]
         self._git(*fetch, str(bundle), f"+{commit}:refs/nebula/brought")
 
     def move(self, ref: str, to: str | None, *, only_from: str | None = None) -> bool:
-        """Set a ref, or delete it; with `only_from`, only if it is there now. Return whether it was done.
+        """Set a ref, or delete it; with `only_from`, only if the ref is there now. Return whether it was done.
 
-        As the user that owns the refs: who pushes could have put links in their place. Raises Stop if a ref that
-        may be anywhere does not move.
+        Runs as the user that owns the refs, because a pusher could have replaced them by links. Without `only_from`,
+        raises Stop if the ref does not move.
         """
         if to is not None:
-            done = self._run("update-ref", ref, to, *([only_from] if only_from else []))
+            completed = self._run("update-ref", ref, to, *([only_from] if only_from else []))
         elif self.named(ref) is None:
             return True
         else:
-            done = self._call(["sh", "-c", DELETE, "sh", str(self._path), ref, only_from or ""], f"deleting {ref}")
-        if done.returncode != 0 and only_from is None:
-            raise Stop(f"{ref} could not be moved: {done.stderr.decode(errors='replace').strip()[-300:]}")
-        return done.returncode == 0
+            completed = self._call(["sh", "-c", DELETE, "sh", str(self._path), ref, only_from or ""], f"deleting {ref}")
+        if completed.returncode != 0 and only_from is None:
+            raise Stop(f"{ref} could not be moved: {completed.stderr.decode(errors='replace').strip()[-300:]}")
+        return completed.returncode == 0
 
     def _git(self, *words: str) -> str:
         return self._bytes(*words).decode(errors="replace")
 
     def _bytes(self, *words: str, stdin: bytes = b"", environ: dict[str, str] | None = None) -> bytes:
-        done = self._run(*words, stdin=stdin, environ=environ)
-        if done.returncode != 0:
-            raise Stop(f"git {words[0]} failed: {done.stderr.decode(errors='replace').strip()[-300:]}")
-        return done.stdout
+        completed = self._run(*words, stdin=stdin, environ=environ)
+        if completed.returncode != 0:
+            raise Stop(f"git {words[0]} failed: {completed.stderr.decode(errors='replace').strip()[-300:]}")
+        return completed.stdout
 
     def _run(
         self, *words: str, stdin: bytes = b"", environ: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[bytes]:
-        # Its directory is root's, its objects are the pushers': git is told that this is meant.
+        # The directory belongs to root and the objects to the pushers; safe.directory tells git that this is intended.
         set_up = [f"--git-dir={self._path}", "-c", f"safe.directory={self._path}", "-c", "core.quotePath=false"]
         return self._call(["git", *set_up, *words], f"git {words[0]}", stdin, environ or {})
 

@@ -1,6 +1,6 @@
-"""The schema's history as its files tell it, read and never run; and what a change of code means for the schema.
+"""Reads the schema's history from the revision files without running them; decides what a deploy does to the schema.
 
-A revision file says `contracts = True` where code from before it cannot run on what it leaves.
+A revision file sets `contracts = True` if code from before it cannot run on the schema that it leaves.
 """
 
 from __future__ import annotations
@@ -30,50 +30,50 @@ Graph = dict[str, Revision]
 
 
 class Course(Enum):
-    """What a release has to do to the schema that it finds."""
+    """What a release has to do to the schema of the database."""
 
-    UPGRADE = "upgrade"  # its own revisions go on from the schema
-    KEEP = "keep"  # a later version has been here and only added: it runs on that
+    UPGRADE = "upgrade"  # the release's own revisions continue from this schema
+    KEEP = "keep"  # a later version only added to the schema, so the release runs on it
 
 
 def parse(name: str, text: str) -> Revision:
     """Read one revision file. Raises Stop."""
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     for node in _statements(name, text):
         target = node.targets[0] if isinstance(node, ast.Assign) and len(node.targets) == 1 else None
         if isinstance(node, ast.AnnAssign):
             target = node.target
         if isinstance(target, ast.Name) and isinstance(node, ast.Assign | ast.AnnAssign):
-            found[target.id] = node.value.value if isinstance(node.value, ast.Constant) else _words(node.value)
-    revision, down = found.get("revision"), found.get("down_revision")
+            values[target.id] = node.value.value if isinstance(node.value, ast.Constant) else _words(node.value)
+    revision, down = values.get("revision"), values.get("down_revision")
     if not isinstance(revision, str) or not revision:
         raise Stop(f'{name} does not say its revision: it needs a line revision = "...".')
     downs = down if isinstance(down, tuple) else (() if down is None else (str(down),))
-    return Revision(revision, downs, found.get("contracts") is True)
+    return Revision(revision, downs, values.get("contracts") is True)
 
 
 def _statements(name: str, text: str) -> list[ast.stmt]:
     try:
         return ast.parse(text).body
     except SyntaxError as error:
-        # Not the error's own words: they hold the line that it found.
+        # The error's own text is left out: it quotes the line.
         raise Stop(f"{name}, line {error.lineno or 1}, cannot be parsed: correct it.") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise Stop(f"{name} cannot be parsed ({type(error).__name__}): correct it.") from None
 
 
 def graph(revisions: Iterable[Revision]) -> Graph:
-    """Return the revisions by their names. Raises Stop where two files have the same."""
-    made: Graph = {}
+    """Return the revisions by name. Raises Stop if two files have the same name."""
+    by_name: Graph = {}
     for revision in revisions:
-        if revision.revision in made:
+        if revision.revision in by_name:
             raise Stop(f"Two files are revision {revision.revision}: give one of them a name of its own.")
-        made[revision.revision] = revision
-    return made
+        by_name[revision.revision] = revision
+    return by_name
 
 
 def head(known: Graph) -> str:
-    """Return the one revision that nothing follows. Raises Stop where there is not exactly one."""
+    """Return the one revision that no other follows. Raises Stop if there is not exactly one."""
     followed = {down for revision in known.values() for down in revision.down}
     missing = sorted(followed - set(known))
     if missing:
@@ -90,7 +90,7 @@ def head(known: Graph) -> str:
 
 
 def course(known: Graph, schema: str | None, wanted: str) -> Course:
-    """Say what code whose head is `wanted` has to do on a schema at `schema`. Raises Stop where it cannot run on it."""
+    """Return what code with the head `wanted` does to a schema at `schema`. Raises Stop if it cannot run on it."""
     if schema is None or schema == wanted or schema in _before(known, wanted):
         return Course.UPGRADE
     later = _before(known, schema)
@@ -110,7 +110,7 @@ def course(known: Graph, schema: str | None, wanted: str) -> Course:
 
 
 def remembered(path: Path) -> Graph:
-    """Return every revision that was ever brought here."""
+    """Return every revision that was ever on this machine."""
     if not path.exists():
         return {}
     rows = json.loads(path.read_text())
@@ -118,27 +118,27 @@ def remembered(path: Path) -> Graph:
 
 
 def remember(path: Path, known: Graph) -> Graph:
-    """Add revisions to those that were ever brought here; return them all."""
-    every = remembered(path) | known
+    """Add revisions to the remembered ones; return them all."""
+    all_revisions = remembered(path) | known
     written = path.with_suffix(".new")
-    written.write_text(json.dumps([asdict(every[name]) for name in sorted(every)], indent=1))
+    written.write_text(json.dumps([asdict(all_revisions[name]) for name in sorted(all_revisions)], indent=1))
     written.replace(path)
-    return every
+    return all_revisions
 
 
 def _before(known: Graph, name: str) -> set[str]:
-    """Return everything below a revision."""
-    found: set[str] = set()
-    waiting = [name]
-    while waiting:
-        here = known.get(waiting.pop())
-        below = set(here.down) - found if here else set()
-        found |= below
-        waiting += below
-    return found
+    """Return the names of all revisions before this one."""
+    earlier: set[str] = set()
+    unvisited = [name]
+    while unvisited:
+        revision = known.get(unvisited.pop())
+        below = set(revision.down) - earlier if revision else set()
+        earlier |= below
+        unvisited += below
+    return earlier
 
 
 def _words(value: ast.expr | None) -> object:
     if isinstance(value, ast.Tuple | ast.List):
-        return tuple(str(one.value) for one in value.elts if isinstance(one, ast.Constant))
+        return tuple(str(element.value) for element in value.elts if isinstance(element, ast.Constant))
     return None

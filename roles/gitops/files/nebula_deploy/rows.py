@@ -1,4 +1,4 @@
-"""The row of an operation, by which people see how it ended (nebula deploy status)."""
+"""The database row of an operation. It shows people how the operation ended (nebula deploy status)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from nebula_deploy.places import Places, Stop
 
 
 class Row:
-    """One operation's row, if there is one. A machine whose database does not answer deploys all the same."""
+    """The row of one operation, if there is one. If the database does not answer, the deploy goes on without it."""
 
     def __init__(self, places: Places, machine: Machine, identifier: str | None = None) -> None:
         self._places = places
@@ -15,12 +15,12 @@ class Row:
         self._identifier = identifier
 
     def begin(self, commit: str) -> None:
-        """Make the row of a deploy."""
+        """Create the row of a deploy."""
         if self._places.serves:
             self._identifier = self._asked("operation", "begin", commit)
 
     def end(self, state: str, sentence: str) -> None:
-        """Record how it ended, with the release that runs now."""
+        """Record how the operation ended, with the release that runs now."""
         if self._identifier is not None:
             release = self._places.current.resolve().name
             self._asked("operation", "end", self._identifier, state, release, stdin=sentence)

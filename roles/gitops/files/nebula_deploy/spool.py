@@ -1,7 +1,7 @@
-"""The spool: ids in two directories, carried out one after the other, their outcome recorded.
+"""The spool: two directories of ids. Carries them out one after the other and records how each ended.
 
-A push's id is a commit; it may be begun again after a power cut. A request's id is a row's, which says the kind; one
-that was cut off is not repeated.
+The id of a push is a commit; a push may be started again after a power cut. The id of a request is that of a row,
+which says the kind; a request that was interrupted is not repeated.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Waiting:
 
 
 def put(folder: Path, name: str) -> None:
-    """Add an id; one that waits already stays where it is."""
+    """Add an id. An id that is waiting already keeps its turn."""
     os.close(os.open(folder / name, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
 
 
 class Spool:
-    """Takes what waits, the oldest first."""
+    """Carries out the waiting ids, the oldest first."""
 
     def __init__(self, places: Places, repository: Repository, machine: Machine) -> None:
         self._places = places
@@ -54,20 +54,20 @@ class Spool:
         self._machine = machine
 
     def carry_out(self) -> None:
-        """Carry out whatever waits, until nothing does. No outcome of one keeps the next from its turn."""
+        """Carry out the waiting ids until none is left. A failure of one does not stop the next."""
         while waiting := self._waiting():
-            for each in waiting:
+            for entry in waiting:
                 try:
-                    with self.turn(each.path.name):
-                        self._one(each.path)
-                except Exception:  # noqa: BLE001 - the next one has its turn; the journal has the traceback
+                    with self.turn(entry.path.name):
+                        self._one(entry.path)
+                except Exception:  # noqa: BLE001 - the next id must run; the journal has the traceback
                     traceback.print_exc()
                 finally:
-                    _remove(each.path)
+                    _remove(entry.path)
 
     @contextmanager
     def turn(self, identifier: str = "") -> Iterator[None]:
-        """Wait for whoever deploys just now, and complete what was killed unless this turn begins it again."""
+        """Wait for a running deploy to end. Complete one that was killed, unless this turn starts it again."""
         self._places.state.mkdir(parents=True, exist_ok=True)
         with self._places.lock.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -77,7 +77,7 @@ class Spool:
             yield
 
     def deploy(self, commit: str, *, is_brought: bool = False) -> bool:
-        """Deploy a commit, in one's turn; record the outcome."""
+        """Deploy a commit and record the outcome; return whether it succeeded. Call it within `turn`."""
         row = Row(self._places, self._machine)
 
         def work(deploying: Deploying) -> str:
@@ -86,7 +86,7 @@ class Spool:
         return self._logged(commit, row, work)
 
     def rollback(self, identifier: str, row: str | None) -> bool:
-        """Go back, in one's turn; record the outcome."""
+        """Roll back and record the outcome; return whether it succeeded. Call it within `turn`."""
         return self._logged(identifier, Row(self._places, self._machine, row), lambda deploying: deploying.rollback())
 
     def _complete(self, begun: Begun) -> None:
@@ -113,10 +113,10 @@ class Spool:
         if (self._places.logs / f"{identifier}.log").exists():
             row.end("failed", "It was cut off in the middle. See nebula deploy status, and ask again.")
             return
-        asked = json.loads(self._machine.server("operation", "take", identifier))
-        if asked["kind"] == "rollback":
+        operation = json.loads(self._machine.server("operation", "take", identifier))
+        if operation["kind"] == "rollback":
             self.rollback(identifier, identifier)
-        elif asked["kind"] == "backup":
+        elif operation["kind"] == "backup":
             self._backup(identifier, row)
         else:
             row.end("failed", "The machine does not know this kind: run playbooks/site.yml.")
@@ -133,7 +133,7 @@ class Spool:
                 row.end("done", sentence)
 
     def _backed_up(self) -> str:
-        """Run the backup's unit to its end; return its own sentence of success. Raises Stop with that of a failure."""
+        """Run the backup's unit to its end; return the sentence it ended with. If it failed, raise Stop with that."""
         if not (self._places.units / BACKUP).exists():
             raise Stop(
                 "No backup is set up on this machine: name a target in backup_repository, and run playbooks/site.yml"
@@ -147,7 +147,7 @@ class Spool:
         return self._told(before) or "The backup is made."
 
     def _told(self, before: tuple[int, int]) -> str | None:
-        """Return what the backup said at its end, where that is not what an earlier one said."""
+        """Return the sentence with which the backup ended; None if the outcome is still that of an earlier backup."""
         path = self._places.backup_outcome
         if mark(path) in ((0, 0), before):
             return None
@@ -171,8 +171,8 @@ class Spool:
 
     def _waiting(self) -> list[Waiting]:
         folders = [folder for folder in (self._places.pushes, self._places.requests) if folder.is_dir()]
-        found = [Waiting(path, path.lstat().st_mtime_ns) for folder in folders for path in folder.iterdir()]
-        return sorted(found, key=lambda each: (each.since_ns, each.path.name))
+        ids = [Waiting(path, path.lstat().st_mtime_ns) for folder in folders for path in folder.iterdir()]
+        return sorted(ids, key=lambda each: (each.since_ns, each.path.name))
 
     def _tidy(self) -> None:
         logs = sorted(self._places.logs.glob("*.log"), key=lambda path: path.stat().st_mtime, reverse=True)
@@ -183,11 +183,11 @@ class Spool:
 def _remove(path: Path) -> None:
     handles.remove(path)
     if os.path.lexists(path):
-        time.sleep(5)  # it would be found again at once, and again
+        time.sleep(5)  # it could not be removed: without a pause it would be found again at once
 
 
 def _sentence(error: BaseException) -> str:
-    """Return what the pusher reads. Of a mistake not its own words: they may hold what was being read."""
+    """Return the sentence for the pusher. Leaves out the text of an unexpected error: it may quote what was read."""
     if isinstance(error, Stop):
         return str(error)
     traceback.print_exc()
