@@ -42,12 +42,12 @@ class Answer:
 
     def json(self) -> dict[str, Any]:
         """Return the body's object. Raises Unreachable if the answer is not one of Nebula's."""
-        found = _parsed(self.body)
-        if not isinstance(found, dict):
+        parsed = _parsed(self.body)
+        if not isinstance(parsed, dict):
             raise Unreachable(
                 f"What answers there (status {self.status}) is not Nebula; check the address: nebula ping"
             )
-        return found
+        return parsed
 
 
 class Server:
@@ -69,15 +69,15 @@ class Server:
         connect_s: float = CONNECT_S,
     ) -> Answer:
         """Send a request and read its whole answer, whatever its status. Raises Unreachable."""
-        sent = {"User-Agent": user_agent(), **(headers or {})}
+        all_headers = {"User-Agent": user_agent(), **(headers or {})}
         content: Iterable[bytes] | bytes | None = body
         if json_body is not None:
-            sent["Content-Type"] = "application/json"
+            all_headers["Content-Type"] = "application/json"
             content = json.dumps(json_body).encode()
         timeout = urllib3.Timeout(connect=SEND_S if body is not None else connect_s, read=ANSWER_S)
         try:
             answer = self._pool.request(
-                method, self._url(path, query), body=content, headers=sent, timeout=timeout, redirect=False
+                method, self._url(path, query), body=content, headers=all_headers, timeout=timeout, redirect=False
             )
         except exceptions.HTTPError as error:
             raise self.unreachable(error) from error
@@ -86,10 +86,15 @@ class Server:
     def stream(self, path: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         """GET a body to be read piece by piece. Raises Unreachable; so may reading (see `unreachable`)."""
         timeout = urllib3.Timeout(connect=CONNECT_S, read=ANSWER_S)
-        sent = {"User-Agent": user_agent(), "Accept-Encoding": "identity", **headers}
+        all_headers = {"User-Agent": user_agent(), "Accept-Encoding": "identity", **headers}
         try:
             return self._pool.request(
-                "GET", self._url(path, None), headers=sent, timeout=timeout, redirect=False, preload_content=False
+                "GET",
+                self._url(path, None),
+                headers=all_headers,
+                timeout=timeout,
+                redirect=False,
+                preload_content=False,
             )
         except exceptions.HTTPError as error:
             raise self.unreachable(error) from error
@@ -111,9 +116,9 @@ def checked(answer: Answer, server: Server) -> Answer:
 
 def problem(answer: Answer, server: Server) -> CliError:
     """Return the ending that a problem means: its `detail` is the server's own line for people."""
-    found = _problem_members(answer)
-    code = str(found.get("code") or "")
-    detail = output.clean(str(found.get("detail") or f"{server.url} refused it ({code})."))[:MAX_DETAIL]
+    members = _problem_members(answer)
+    code = str(members.get("code") or "")
+    detail = output.clean(str(members.get("detail") or f"{server.url} refused it ({code})."))[:MAX_DETAIL]
     if not code and not answer.body and answer.status in {401, 404}:
         return _bodiless(answer.status)  # HEAD
     if not code:
@@ -138,8 +143,8 @@ def server_url(text: str) -> str:
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    good = parts.scheme in {"http", "https"} and parts.hostname and parts.path in {"", "/"}
-    if not good or parts.query or parts.fragment or parts.username or not re.fullmatch(r"[\x21-\x7e]+", typed):
+    is_valid = parts.scheme in {"http", "https"} and parts.hostname and parts.path in {"", "/"}
+    if not is_valid or parts.query or parts.fragment or parts.username or not re.fullmatch(r"[\x21-\x7e]+", typed):
         raise UsageError(f"{output.clean(text)!r} is no server's address; it takes http://HOST:PORT or https://HOST.")
     if "://" not in text and port is None:
         return f"http://{parts.netloc.lower()}:{DEFAULT_PORT}"
@@ -175,8 +180,8 @@ def _bodiless(status: int) -> CliError:
 def _problem_members(answer: Answer) -> dict[str, Any]:
     if not answer.headers.get("Content-Type", "").startswith("application/problem+json"):
         return {}
-    found = _parsed(answer.body)
-    return found if isinstance(found, dict) else {}
+    parsed = _parsed(answer.body)
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def _parsed(body: bytes) -> Any:

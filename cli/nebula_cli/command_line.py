@@ -80,10 +80,10 @@ def is_switch(parameter: inspect.Parameter) -> bool:
 
 def metavar(parameter: inspect.Parameter) -> str:
     """Return how help calls a positional parameter: NAME, [PATTERN], PATH..."""
-    shown = "ID" if parameter.name.endswith("_id") else parameter.name.upper().replace("_", " ")
+    label = "ID" if parameter.name.endswith("_id") else parameter.name.upper().replace("_", " ")
     if parameter.kind is parameter.VAR_POSITIONAL:
-        return f"{shown.removesuffix('S')}..."
-    return shown if parameter.default is parameter.empty else f"[{shown}]"
+        return f"{label.removesuffix('S')}..."
+    return label if parameter.default is parameter.empty else f"[{label}]"
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -141,15 +141,15 @@ def _unknown(name: str, known: dict[str, inspect.Parameter], typed: str) -> str:
 
 def _miscounted(name: str, function: Callable[..., Any], guarded: list[str]) -> UsageError:
     words = [word[1:] for word in guarded if word.startswith(GUARD)]
-    places = positionals(function)
-    if len(words) > len(places):
+    parameters = positionals(function)
+    if len(words) > len(parameters):
         return UsageError(
-            f"{name}: the word {words[len(places)]!r} is one too many (a name with spaces goes in quotes); "
+            f"{name}: the word {words[len(parameters)]!r} is one too many (a name with spaces goes in quotes); "
             f"see nebula {name} --help."
         )
-    missing = next((place for place in places[len(words) :] if place.default is place.empty), None)
-    wanted = metavar(missing) if missing is not None else "other words"
-    return UsageError(f"{name} needs {wanted}; see nebula {name} --help.")
+    missing = next((parameter for parameter in parameters[len(words) :] if parameter.default is parameter.empty), None)
+    needed = metavar(missing) if missing is not None else "other words"
+    return UsageError(f"{name} needs {needed}; see nebula {name} --help.")
 
 
 def _unguarded(value: str) -> str | bool:

@@ -118,12 +118,12 @@ SCRIPTS: dict[str, Callable[[list[Entry]], str]] = {"bash": bash, "zsh": zsh, "f
 
 def _entry(name: str) -> Entry:
     function = help.function_of(name)
-    told = help.option_lines(function)
+    lines = help.option_lines(function)
     options = tuple(
         Option(
             typed=option,
-            told=told[option][1],
-            values=None if command_line.is_switch(parameter) else _values(told[option][0]),
+            told=lines[option][1],
+            values=None if command_line.is_switch(parameter) else _values(lines[option][0]),
             is_path=(name, option) in PATH_OPTIONS,
         )
         for option, parameter in command_line.options(function).items()
@@ -134,7 +134,7 @@ def _entry(name: str) -> Entry:
 def _values(typed: str) -> tuple[str, ...]:
     """Return the values that help lists for an option: "--player vlc|mpv" has two, "--to FOLDER" none."""
     value = typed.partition(" ")[2]
-    return tuple(one for one in value.split("|") if one != "...") if "|" in value else ()
+    return tuple(choice for choice in value.split("|") if choice != "...") if "|" in value else ()
 
 
 def _candidates(entry: Entry) -> list[str]:

@@ -59,10 +59,10 @@ class Keyring:
 
     def get(self, server: str) -> Credentials:
         """Return the session at `server`. Raises SignInAgain where there is none."""
-        found = self._read().sessions.get(server)
-        if found is None:
+        credentials = self._read().sessions.get(server)
+        if credentials is None:
             raise SignInAgain(f"Nobody is signed in at {server}; sign in: {login_command(server)}")
-        return found
+        return credentials
 
     def find(self, server: str) -> Credentials | None:
         """Return the session at `server`, if there is one that can be read."""
@@ -74,20 +74,20 @@ class Keyring:
         """Keep a new session, and `server` as the one to talk to from now on; a damaged file is replaced."""
         with self.locked():
             try:
-                found = self._read()
+                content = self._read()
             except state.Damaged:
-                found = _Kept("", {})
-            self._write(_Kept(server, found.sessions | {server: credentials}))
+                content = _Kept("", {})
+            self._write(_Kept(server, content.sessions | {server: credentials}))
 
     def store(self, server: str, credentials: Credentials) -> None:
         """Write a renewed session down. The caller holds `locked`."""
-        found = self._read()
-        self._write(_Kept(found.server or server, found.sessions | {server: credentials}))
+        content = self._read()
+        self._write(_Kept(content.server or server, content.sessions | {server: credentials}))
 
     def drop(self, server: str) -> None:
         """Forget the session at `server`. The caller holds `locked`."""
-        found = self._read()
-        self._write(_Kept(found.server, {url: kept for url, kept in found.sessions.items() if url != server}))
+        content = self._read()
+        self._write(_Kept(content.server, {url: session for url, session in content.sessions.items() if url != server}))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -96,12 +96,12 @@ class Keyring:
             yield
 
     def _read(self) -> _Kept:
-        found = state.read_json(self._path) or {}
+        content = state.read_json(self._path) or {}
         try:
-            sessions = {str(url): _credentials(kept) for url, kept in found.get("sessions", {}).items()}
+            sessions = {str(url): _credentials(session) for url, session in content.get("sessions", {}).items()}
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise state.Damaged(f"{self._path} is damaged; sign in again: nebula login") from error
-        return _Kept(str(found.get("server") or ""), sessions)
+        return _Kept(str(content.get("server") or ""), sessions)
 
     def _write(self, kept: _Kept) -> None:
         state.write_json(self._path, asdict(kept))

@@ -138,8 +138,10 @@ class Download:
             return False
         if target.is_file() and target.stat().st_size == self._size and _digest_of(target) == self._sha256:
             return True
-        shown = output.typed(str(target))
-        raise CliError(f"{shown} is there already and is something else; move it away, or choose another: --to PATH")
+        quoted_path = output.typed(str(target))
+        raise CliError(
+            f"{quoted_path} is there already and is something else; move it away, or choose another: --to PATH"
+        )
 
     def _verify(self, digest: str) -> None:
         if digest != self._sha256:

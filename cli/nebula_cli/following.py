@@ -99,12 +99,12 @@ class Watch:
         if answer.status == 304:
             return False
         live = objects(answer.json()["items"])
-        still = {job["id"] for job in live}
+        live_ids = {job["id"] for job in live}
         for job in self._live:
-            if job["id"] not in still:
+            if job["id"] not in live_ids:
                 self._ended[job["id"]] = self._api.get(f"/jobs/{job['id']}")
         # A retried job is live again.
-        self._ended = {job_id: job for job_id, job in self._ended.items() if job_id not in still}
+        self._ended = {job_id: job for job_id, job in self._ended.items() if job_id not in live_ids}
         self._live = live
         self._etag = answer.headers.get("ETag", "")
         return True
@@ -126,8 +126,8 @@ class _Table:
             return
         # Lines that the terminal would break, or that do not fit its height, could not be written over.
         columns, rows = _terminal_size()
-        shown = jobs[-max(rows - 3, 1) :]
-        lines = output.table(TITLES, [row(job, self._names) for job in shown])
+        visible_jobs = jobs[-max(rows - 3, 1) :]
+        lines = output.table(TITLES, [row(job, self._names) for job in visible_jobs])
         up = f"\x1b[{self._height}A" if self._height else ""
         sys.stdout.write(up + "".join(f"\x1b[2K{output.cut(line, columns - 1)}\n" for line in lines) + "\x1b[J")
         sys.stdout.flush()
@@ -141,9 +141,9 @@ class _Lines:
 
     def show(self, jobs: list[dict[str, Any]]) -> None:
         for job in jobs:
-            now = (shapes.job_state(job), int(100 * (job.get("progress") or 0)) // STEP)
-            if self._said.get(job["id"]) != now:
-                self._said[job["id"]] = now
+            state_and_step = (shapes.job_state(job), int(100 * (job.get("progress") or 0)) // STEP)
+            if self._said.get(job["id"]) != state_and_step:
+                self._said[job["id"]] = state_and_step
                 output.data("  ".join(output.clean(cell) for cell in row(job, self._names) if cell))
         sys.stdout.flush()
 

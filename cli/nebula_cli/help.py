@@ -22,8 +22,8 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 unreachable, 4 sign in again, 5 not fou
 
 def function_of(name: str) -> Callable[..., command_line.Plan]:
     """Import the module of a command and return its function."""
-    found: Callable[..., command_line.Plan] = getattr(import_module(f"nebula_cli.commands.{MODULES[name]}"), name)
-    return found
+    function: Callable[..., command_line.Plan] = getattr(import_module(f"nebula_cli.commands.{MODULES[name]}"), name)
+    return function
 
 
 def overview() -> str:
@@ -44,8 +44,8 @@ def of_command(name: str) -> str:
 def usage(name: str, function: Callable[..., Any]) -> str:
     """Return how the command is typed."""
     parts = [command_line.metavar(parameter) for parameter in command_line.positionals(function)]
-    told = option_lines(function)
-    parts += [f"[{told[option][0]}]" for option in command_line.options(function)]
+    lines = option_lines(function)
+    parts += [f"[{lines[option][0]}]" for option in command_line.options(function)]
     return " ".join(["nebula", name, *parts])
 
 
@@ -55,8 +55,8 @@ def option_lines(function: Callable[..., Any]) -> dict[str, tuple[str, str]]:
     The form is "--to FOLDER  put it there": two spaces part the two.
     """
     lines = [line.strip() for line in _docstring(function).splitlines() if line.lstrip().startswith("--")]
-    found = [line.partition("  ") for line in lines]
-    return {typed.split(" ")[0]: (typed, told.strip()) for typed, _, told in found}
+    partitions = [line.partition("  ") for line in lines]
+    return {typed.split(" ")[0]: (typed, description.strip()) for typed, _, description in partitions}
 
 
 def summary(function: Callable[..., Any]) -> str:

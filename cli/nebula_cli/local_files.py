@@ -26,9 +26,9 @@ class Source:
     def __init__(self, typed: str) -> None:
         self.path = Path(typed).absolute()
         self.typed = typed
-        found = _standing(self.path, typed)
-        self.size = found.st_size
-        self.modified_ns = found.st_mtime_ns
+        status = _standing(self.path, typed)
+        self.size = status.st_size
+        self.modified_ns = status.st_mtime_ns
 
     def name_in(self, folder: str) -> str:
         """Return what the file is to be called: its own name, in a folder where one is given."""
@@ -58,10 +58,10 @@ class Source:
     def check_unchanged(self) -> None:
         """Raise Changed if size or time of the file are no longer those of the start; CliError if nobody can tell."""
         try:
-            found = self.path.stat()
+            status = self.path.stat()
         except OSError as error:  # a disk that was unplugged is not another file
             raise self._unreadable(error) from error
-        if (found.st_size, found.st_mtime_ns) != (self.size, self.modified_ns):
+        if (status.st_size, status.st_mtime_ns) != (self.size, self.modified_ns):
             raise self._changed()
 
     def _read(self, file: FileIO, most: int) -> bytes:
@@ -77,20 +77,22 @@ class Source:
         return CliError(f"Cannot read {output.typed(self.typed)}: {error.strerror}.")
 
     def _changed(self) -> Changed:
-        shown = output.typed(self.typed)
-        return Changed(f"{shown} changed while it was being uploaded; when it is complete: nebula upload {shown}")
+        quoted_path = output.typed(self.typed)
+        return Changed(
+            f"{quoted_path} changed while it was being uploaded; when it is complete: nebula upload {quoted_path}"
+        )
 
 
 def _standing(path: Path, typed: str) -> os.stat_result:
-    shown = output.clean(typed)
+    clean_path = output.clean(typed)
     try:
-        found = path.stat()
-        if stat.S_ISREG(found.st_mode):
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode):
             path.open("rb").close()
-            return found
+            return status
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise UsageError(f"Cannot read {shown!r}: {why}. Nothing was uploaded.") from error
-    if stat.S_ISDIR(found.st_mode):
-        raise UsageError(f"{shown!r} is a directory; name the files in it. Nothing was uploaded.")
-    raise UsageError(f"{shown!r} is no regular file. Nothing was uploaded.")
+        raise UsageError(f"Cannot read {clean_path!r}: {why}. Nothing was uploaded.") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise UsageError(f"{clean_path!r} is a directory; name the files in it. Nothing was uploaded.")
+    raise UsageError(f"{clean_path!r} is no regular file. Nothing was uploaded.")

@@ -20,8 +20,8 @@ SHORT_ID = 8
 
 def file(api: SignedIn, text: str, *, trashed: bool = False) -> dict[str, Any]:
     """Return the one file that `text` names, with its details. Raises NotFound, or CliError that lists several."""
-    found = _by_id(api, text) or _by_name(api, text, trashed)
-    return api.get(f"/files/{found['id']}")
+    match = _by_id(api, text) or _by_name(api, text, trashed)
+    return api.get(f"/files/{match['id']}")
 
 
 def file_anywhere(api: SignedIn, text: str) -> dict[str, Any]:
@@ -37,22 +37,22 @@ def file_anywhere(api: SignedIn, text: str) -> dict[str, Any]:
 
 def by_id(things: Iterable[dict[str, Any]], text: str, what: str, listing: str) -> dict[str, Any]:
     """Return the one thing whose id is or begins with `text`."""
-    wanted = text.lower()
-    found = [thing for thing in things if wanted and str(thing["id"]).startswith(wanted)]
-    if not found:
+    prefix = text.lower()
+    matches = [thing for thing in things if prefix and str(thing["id"]).startswith(prefix)]
+    if not matches:
         raise NotFound(f"There is no {what} {output.clean(text)!r}; see them: {listing}")
-    if len(found) > 1:
-        ids = ", ".join(str(thing["id"]) for thing in found[:SHOWN])
-        raise CliError(f"{len(found)} {what}s begin with {output.clean(text)!r}; type more of the id: {ids}")
-    return found[0]
+    if len(matches) > 1:
+        ids = ", ".join(str(thing["id"]) for thing in matches[:SHOWN])
+        raise CliError(f"{len(matches)} {what}s begin with {output.clean(text)!r}; type more of the id: {ids}")
+    return matches[0]
 
 
 def job(api: SignedIn, text: str) -> dict[str, Any]:
     """Return the job whose id is or begins with `text`."""
     if UUID.fullmatch(text.lower()):
         return api.get(f"/jobs/{text.lower()}")
-    found = by_id(islice(api.items("/jobs"), LOOKED_AT), text, "job", "nebula jobs")
-    return api.get(f"/jobs/{found['id']}")
+    match = by_id(islice(api.items("/jobs"), LOOKED_AT), text, "job", "nebula jobs")
+    return api.get(f"/jobs/{match['id']}")
 
 
 def short_id(thing: dict[str, Any]) -> str:
@@ -70,10 +70,10 @@ def _by_id(api: SignedIn, text: str) -> dict[str, Any] | None:
 
 
 def _by_name(api: SignedIn, text: str, trashed: bool) -> dict[str, Any]:
-    where = {"trashed": "true"} if trashed else {}
-    found = list(islice(api.items("/files", {"q": text, **where}), LOOKED_AT)) if text else []
-    exact = [candidate for candidate in found if candidate["name"] == text]
-    matching = exact or found
+    filters = {"trashed": "true"} if trashed else {}
+    candidates = list(islice(api.items("/files", {"q": text, **filters}), LOOKED_AT)) if text else []
+    exact = [candidate for candidate in candidates if candidate["name"] == text]
+    matching = exact or candidates
     if not matching:
         raise NotFound(_nothing(text, trashed))
     if len(matching) > 1:
@@ -87,10 +87,10 @@ def _nothing(text: str, trashed: bool) -> str:
 
 
 def _several(text: str, matching: list[dict[str, Any]], *, same_name: bool) -> str:
-    shown = [
+    choices = [
         f"{candidate['id']} {output.clean(candidate['name'])} ({formats.size(candidate.get('size_bytes') or 0)})"
         for candidate in matching[:SHOWN]
     ]
     more = f"; and {len(matching) - SHOWN} more" if len(matching) > SHOWN else ""
     why = "files are called" if same_name else "files have in their names"
-    return f"{len(matching)} {why} {output.clean(text)!r}; name one by its id: {'; '.join(shown)}{more}"
+    return f"{len(matching)} {why} {output.clean(text)!r}; name one by its id: {'; '.join(choices)}{more}"

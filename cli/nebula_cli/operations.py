@@ -18,12 +18,12 @@ def ended(api: SignedIn, asked: dict[str, Any], waited_s: float, otherwise: str)
     patience, deadline = Patience(output.say), time.monotonic() + waited_s
     while time.monotonic() < deadline:
         try:
-            found = next((one for one in api.items("/operations") if one["id"] == asked["id"]), asked)
+            operation = next((one for one in api.items("/operations") if one["id"] == asked["id"]), asked)
             patience.got_on()
         except CliError as error:
             patience.wait(error)
             continue
-        if found.get("state") in {"done", "failed"}:
-            return found
+        if operation.get("state") in {"done", "failed"}:
+            return operation
         time.sleep(POLL_S)
     raise CliError(otherwise)

@@ -91,13 +91,13 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], colours: dict[st
 
 def cut(text: str, columns: int) -> str:
     """Return as much of a line as fits so many columns."""
-    kept, used = [], 0
+    fitting, used_columns = [], 0
     for character in text:
-        used += _columns(character)
-        if used > columns:
+        used_columns += _columns(character)
+        if used_columns > columns:
             break
-        kept.append(character)
-    return "".join(kept)
+        fitting.append(character)
+    return "".join(fitting)
 
 
 def _line(cells: list[str], widths: list[int], colours: dict[str, str]) -> str:

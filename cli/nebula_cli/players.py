@@ -57,18 +57,18 @@ def arguments(
     player: str, program: str, url: str, *, title: str, start_s: float, captions: Captions = Captions()
 ) -> list[str]:
     """Return what a player is started with. The URL is a link: it needs no header, which VLC could not send."""
-    shown = output.clean(title)
+    clean_title = output.clean(title)
     if player == "vlc":
         start = [f"--start-time={start_s:g}"] if start_s else []
         # Without --play-and-exit VLC's window stays after the film, and so would the command.
         # It shows the first of them, whatever else is said.
         texts = [f"--input-slave={'#'.join(captions.urls)}"] if captions.urls and captions.shows_first else []
-        return [program, *start, *texts, f"--meta-title={shown}", "--play-and-exit", "--", url]
+        return [program, *start, *texts, f"--meta-title={clean_title}", "--play-and-exit", "--", url]
     start = [f"--start=+{start_s:g}"] if start_s else []
-    texts = [f"--sub-file={one}" for one in captions.urls]
+    texts = [f"--sub-file={address}" for address in captions.urls]
     # Else it shows what comes last.
     texts += [f"--sid={1 if captions.shows_first else 'no'}"] if captions.urls else []
-    return [program, *start, *texts, f"--force-media-title={shown}", "--", url]
+    return [program, *start, *texts, f"--force-media-title={clean_title}", "--", url]
 
 
 def _program(name: str) -> str | None:

@@ -45,14 +45,14 @@ class SignedIn:
 
     def items(self, path: str, query: Mapping[str, str] | None = None, *, page: int = PAGE) -> Iterator[dict[str, Any]]:
         """Go through a listing, page after page."""
-        asked = {**(query or {}), "limit": str(page)}
+        parameters = {**(query or {}), "limit": str(page)}
         for _ in range(MAX_PAGES):
-            listing = self.get(path, asked)
+            listing = self.get(path, parameters)
             yield from objects(listing["items"])
             cursor = listing.get("next_cursor")
             if not cursor:
                 return
-            asked["cursor"] = str(cursor)
+            parameters["cursor"] = str(cursor)
 
     def request(
         self,
@@ -83,8 +83,8 @@ class SignedIn:
         self, method: str, path: str, headers: Mapping[str, str], body: Iterable[bytes] | None = None
     ) -> Answer:
         """Send a body that cannot be sent again; return the answer, whatever its status. `path` is absolute."""
-        sent = {**headers, **_bearer(self.access_token())}
-        return self.server.request(method, path, headers=sent, body=body)
+        all_headers = {**headers, **_bearer(self.access_token())}
+        return self.server.request(method, path, headers=all_headers, body=body)
 
     def stream(self, path: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         """GET a body to be read piece by piece; a refused access token is renewed once."""
@@ -108,11 +108,11 @@ class SignedIn:
         refresh whose answer was lost can be sent again.
         """
         with self.keyring.locked():
-            found = self.keyring.get(self.server.url)
-            if found.access_token == spent or not found.is_fresh():
-                found = self._refreshed(found)
-            self._credentials = found
-        return found.access_token
+            credentials = self.keyring.get(self.server.url)
+            if credentials.access_token == spent or not credentials.is_fresh():
+                credentials = self._refreshed(credentials)
+            self._credentials = credentials
+        return credentials.access_token
 
     def _refreshed(self, old: Credentials) -> Credentials:
         answer = self.server.request("POST", f"{V1}/auth/refresh", json_body={"refresh_token": old.refresh_token})

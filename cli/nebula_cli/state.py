@@ -45,14 +45,14 @@ def read_json(path: Path) -> dict[str, Any] | None:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
                 raise CliError(f"Other users may read {path}; close it to them: chmod 600 {path}")
-            found = json.loads(file.read())
+            content = json.loads(file.read())
     except FileNotFoundError:
         return None
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        content = None
+    if not isinstance(content, dict):
         raise Damaged(f"{path} is damaged; sign in again: nebula login")
-    return found
+    return content
 
 
 def write_json(path: Path, thing: dict[str, Any]) -> None:

@@ -29,11 +29,11 @@ def handed(file: Mapping[str, Any], wanted: str) -> tuple[list[dict[str, Any]], 
 
 def one(file: Mapping[str, Any], wanted: str) -> dict[str, Any]:
     """Return the only subtitles that `wanted` names. Raises NotFound, or CliError that lists several."""
-    found = _matching(file, wanted)
-    if len(found) > 1:
-        shown = "; ".join(f"{each['id']} {output.clean(_named(each))}" for each in found[: lookup.SHOWN])
-        raise CliError(f"{len(found)} subtitles are {output.clean(wanted)!r}; name one by its id: {shown}")
-    return found[0]
+    matches = _matching(file, wanted)
+    if len(matches) > 1:
+        choices = "; ".join(f"{each['id']} {output.clean(_named(each))}" for each in matches[: lookup.SHOWN])
+        raise CliError(f"{len(matches)} subtitles are {output.clean(wanted)!r}; name one by its id: {choices}")
+    return matches[0]
 
 
 def languages(file: Mapping[str, Any]) -> str:
@@ -56,9 +56,9 @@ def _all(file: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _matching(file: Mapping[str, Any], wanted: str) -> list[dict[str, Any]]:
     word = wanted.lower()
     for fits in (_is_in_language, _is_of_language, _is_titled, _has_id):
-        found = [each for each in _all(file) if word and fits(each, word)]
-        if found:
-            return found
+        matches = [each for each in _all(file) if word and fits(each, word)]
+        if matches:
+            return matches
     there_are = f"; there are: {languages(file)}" if _all(file) else " and no others"
     raise NotFound(f"There are no subtitles {output.clean(wanted)!r}{there_are}; see: nebula info {file['id']}")
 
@@ -107,5 +107,5 @@ def _purpose(found: Mapping[str, Any]) -> str:
 
 
 def _named(found: Mapping[str, Any]) -> str:
-    told = [_language(found), _purpose(found), str(found.get("title") or "")]
-    return " ".join(word for word in told if word)
+    words = [_language(found), _purpose(found), str(found.get("title") or "")]
+    return " ".join(word for word in words if word)

@@ -106,8 +106,8 @@ class Upload:
             patience = Patience(bar.say)
             for _ in range(MAX_ROUNDS):
                 try:
-                    standing = self._caught_up(digest, bar, patience)
-                    return self._file_id(standing)
+                    status = self._caught_up(digest, bar, patience)
+                    return self._file_id(status)
                 except tus.Gone:
                     # It expired, or the server started anew: begin again, but not for ever.
                     self._notes.write(self._note(digest))
@@ -120,17 +120,17 @@ class Upload:
     def _caught_up(self, digest: str, bar: Bar, patience: Patience) -> tus.Standing:
         """Send what is missing; return the standing when every byte is there."""
         path = self._upload_path(digest)
-        standing = tus.ask(self._api, path)
-        bar.start(standing.offset)
-        while standing.offset < self._source.size:
+        status = tus.ask(self._api, path)
+        bar.start(status.offset)
+        while status.offset < self._source.size:
             self._source.check_unchanged()
-            length = min(PIECE, self._source.size - standing.offset)
-            pieces = self._source.pieces(standing.offset, length, bar.add)
-            before, standing = standing, tus.send(self._api, path, standing.offset, length, pieces)
-            if standing.offset > before.offset:
+            length = min(PIECE, self._source.size - status.offset)
+            pieces = self._source.pieces(status.offset, length, bar.add)
+            previous, status = status, tus.send(self._api, path, status.offset, length, pieces)
+            if status.offset > previous.offset:
                 patience.got_on()
-            bar.at(standing.offset)
-        return self._settled(path, standing)
+            bar.at(status.offset)
+        return self._settled(path, status)
 
     def _settled(self, path: str, standing: tus.Standing) -> tus.Standing:
         """Wait until the server has checked the digest."""
@@ -212,8 +212,8 @@ class Notes:
     def read(self) -> Note | None:
         """Return the note where it is of the file as it is now."""
         try:
-            found = state.read_json(self._path)
-            note = None if found is None else Note(**found)
+            members = state.read_json(self._path)
+            note = None if members is None else Note(**members)
         except (state.Damaged, TypeError):
             return None
         source = self._source

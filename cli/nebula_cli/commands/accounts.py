@@ -21,11 +21,11 @@ def ping(*, json: bool = False) -> None:
 
     --json  print an object instead of a sentence
     """
-    found = connectivity.ping(server_url(Keyring().server()))
+    report = connectivity.ping(server_url(Keyring().server()))
     if json:
-        output.print_json(found)
+        output.print_json(report)
     else:
-        output.data(f"Pong from {found['server']} in {found['round_trip_ms']} ms, version {found['version']}")
+        output.data(f"Pong from {report['server']} in {report['round_trip_ms']} ms, version {report['version']}")
 
 
 @command
@@ -42,12 +42,12 @@ def login(*, server: str = "", username: str = "", password_stdin: bool = False)
     gateway = Server(server_url(server or _remembered(keyring)))
     name = username or prompts.username()
     secret = prompts.from_stdin(1)[0] if password_stdin else prompts.password(f"Password of {name}: ")
-    before = keyring.find(gateway.url)
+    previous_session = keyring.find(gateway.url)
     answer = gateway.request("POST", f"{V1}/auth/login", json_body={"username": name, "password": secret})
-    now = kept.from_tokens(name, checked(answer, gateway).json())
-    keyring.remember(gateway.url, now)
-    if before is not None and before.username == name:
-        _end_session(keyring, before.session_id)
+    new_session = kept.from_tokens(name, checked(answer, gateway).json())
+    keyring.remember(gateway.url, new_session)
+    if previous_session is not None and previous_session.username == name:
+        _end_session(keyring, previous_session.session_id)
     output.say(f"Signed in as {name} at {gateway.url}.")
 
 
@@ -83,11 +83,11 @@ def whoami(*, json: bool = False) -> None:
     --json  print the API's object
     """
     api = SignedIn()
-    found = api.get("/auth/whoami")
+    account = api.get("/auth/whoami")
     if json:
-        output.print_json(found)
+        output.print_json(account)
     else:
-        output.data(f"{output.clean(found['name'])} ({found['role']}) at {api.server.url}")
+        output.data(f"{output.clean(account['name'])} ({account['role']}) at {api.server.url}")
 
 
 @command
@@ -113,13 +113,13 @@ def sessions(*, revoke: str = "", json: bool = False) -> None:
     --json  print the API's objects, one a line
     """
     api = SignedIn()
-    found = list(api.items("/auth/sessions"))
+    active_sessions = list(api.items("/auth/sessions"))
     if revoke:
-        session = lookup.by_id(found, revoke, "session", "nebula sessions")
+        session = lookup.by_id(active_sessions, revoke, "session", "nebula sessions")
         api.send("DELETE", f"/auth/sessions/{session['id']}")
         output.say(f"The session {lookup.short_id(session)} has ended.")
     elif json:
-        output.print_all(found)
+        output.print_all(active_sessions)
     else:
         rows = [
             (
@@ -129,7 +129,7 @@ def sessions(*, revoke: str = "", json: bool = False) -> None:
                 session.get("address") or "",
                 (session.get("user_agent") or "") + (" (this one)" if session.get("current") else ""),
             )
-            for session in found
+            for session in active_sessions
         ]
         output.print_table(("ID", "BEGAN", "USED", "ADDRESS", "DEVICE"), rows)
 

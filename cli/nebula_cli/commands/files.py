@@ -27,10 +27,10 @@ def ls(pattern: str = "", *, limit: str = "", json: bool = False) -> None:
     """
     most = formats.count("--limit", limit) if limit else None
     api = SignedIn()
-    found = islice(_matching(api, pattern, most), most)
+    files = islice(_matching(api, pattern, most), most)
     if json:
-        output.print_all(found)
-    elif not _print_files(found):
+        output.print_all(files)
+    elif not _print_files(files):
         hint = "see all: nebula ls" if pattern else "bring some: nebula upload PATH"
         output.say(f"No files{' like that' if pattern else ''}; {hint}")
 
@@ -44,13 +44,13 @@ def info(name: str, *, json: bool = False) -> None:
     --json  print the API's object
     """
     api = SignedIn()
-    found = lookup.file_anywhere(api, name)
+    file = lookup.file_anywhere(api, name)
     if json:
-        output.print_json(found)
+        output.print_json(file)
         return
-    for title, value in _facts(found):
+    for title, value in _facts(file):
         output.data(f"{title + ':':<12} {output.clean(value)}")
-    for line in [*_renditions(found), *_subtitles(found), *_jobs(found)]:
+    for line in [*_renditions(file), *_subtitles(file), *_jobs(file)]:
         output.data(line)
 
 
@@ -63,11 +63,11 @@ def rename(name: str, new_name: str, *, json: bool = False) -> None:
     --json  print the API's object
     """
     api = SignedIn()
-    found = lookup.file(api, name)
-    changed = api.send("PATCH", f"/files/{found['id']}", {"name": new_name})
+    file = lookup.file(api, name)
+    renamed = api.send("PATCH", f"/files/{file['id']}", {"name": new_name})
     if json:
-        output.print_json(changed)
-    output.say(f"{output.typed(found['name'])} is now {output.typed(changed.get('name', new_name))}")
+        output.print_json(renamed)
+    output.say(f"{output.typed(file['name'])} is now {output.typed(renamed.get('name', new_name))}")
 
 
 @command
@@ -79,18 +79,18 @@ def rm(name: str, *, now: bool = False) -> None:
     --now  free its room at once instead: it cannot be brought back
     """
     api = SignedIn()
-    found = lookup.file_anywhere(api, name) if now else lookup.file(api, name)
-    shown = output.typed(found["name"])
-    if found.get("deleted_at") and not now:
-        output.say(f"{shown} is in the trash already; to free its room: nebula rm {found['id']} --now")
+    file = lookup.file_anywhere(api, name) if now else lookup.file(api, name)
+    quoted_name = output.typed(file["name"])
+    if file.get("deleted_at") and not now:
+        output.say(f"{quoted_name} is in the trash already; to free its room: nebula rm {file['id']} --now")
         return
-    if not found.get("deleted_at"):
-        api.send("DELETE", f"/files/{found['id']}")
+    if not file.get("deleted_at"):
+        api.send("DELETE", f"/files/{file['id']}")
     if now:
-        api.send("DELETE", f"/files/{found['id']}")
-        output.say(f"{shown} is gone.")
+        api.send("DELETE", f"/files/{file['id']}")
+        output.say(f"{quoted_name} is gone.")
     else:
-        output.say(f"{shown} is in the trash for 30 days; to have it back: nebula restore {shown}")
+        output.say(f"{quoted_name} is in the trash for 30 days; to have it back: nebula restore {quoted_name}")
 
 
 @command
@@ -101,12 +101,12 @@ def trash(*, empty: bool = False, json: bool = False) -> None:
     --json  print the API's objects, one a line
     """
     api = SignedIn()
-    found = api.items("/files", {"trashed": "true"})
+    trashed_files = api.items("/files", {"trashed": "true"})
     if empty:
-        _empty(api, list(found))
+        _empty(api, list(trashed_files))
     elif json:
-        output.print_all(found)
-    elif not _print_files(found):
+        output.print_all(trashed_files)
+    elif not _print_files(trashed_files):
         output.say("The trash is empty.")
 
 
@@ -119,11 +119,11 @@ def restore(name: str, *, json: bool = False) -> None:
     --json  print the API's object
     """
     api = SignedIn()
-    found = lookup.file(api, name, trashed=True)
-    restored = api.send("POST", f"/files/{found['id']}/restore")
+    file = lookup.file(api, name, trashed=True)
+    restored = api.send("POST", f"/files/{file['id']}/restore")
     if json:
         output.print_json(restored)
-    output.say(f"{output.typed(found['name'])} is back.")
+    output.say(f"{output.typed(file['name'])} is back.")
 
 
 def _matching(api: SignedIn, pattern: str, most: int | None) -> Iterator[dict[str, Any]]:
@@ -180,8 +180,13 @@ def _facts(file: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _renditions(file: dict[str, Any]) -> list[str]:
     rows = [
-        (str(made.get("rung", "")), shapes.picture(made), formats.size(made.get("size_bytes") or 0), str(made["id"]))
-        for made in file.get("renditions") or []
+        (
+            str(rendition.get("rung", "")),
+            shapes.picture(rendition),
+            formats.size(rendition.get("size_bytes") or 0),
+            str(rendition["id"]),
+        )
+        for rendition in file.get("renditions") or []
     ]
     return ["", *output.table(("RENDITION", "PICTURE", "SIZE", "ID"), rows)] if rows else []
 
@@ -194,8 +199,8 @@ def _subtitles(file: dict[str, Any]) -> list[str]:
 def _jobs(file: dict[str, Any]) -> list[str]:
     lines = []
     for job in file.get("jobs") or []:
-        standing = " ".join(part for part in (str(job.get("state", "")), shapes.job_progress(job)) if part)
-        lines.append(f"job {lookup.short_id(job)} {shapes.what(job)}: {standing}")
+        status = " ".join(part for part in (str(job.get("state", "")), shapes.job_progress(job)) if part)
+        lines.append(f"job {lookup.short_id(job)} {shapes.what(job)}: {status}")
         lines += [f"  {reason}" for reason in job.get("plan_reasons") or []]
         if job.get("warning"):
             lines.append(f"  warning: {job['warning']}")
@@ -211,15 +216,15 @@ def _empty(api: SignedIn, found: list[dict[str, Any]]) -> None:
         output.say(
             f"{len(found) - len(files)} files of other accounts stay; to free the room of one: nebula rm ID --now"
         )
-    kept, freed = 0, 0
+    refused, freed = 0, 0
     for file in files:
         try:
             api.send("DELETE", f"/files/{file['id']}")
         except Refused as error:
-            kept += 1
+            refused += 1
             output.say(f"{output.typed(file['name'])} stays: {error}")
         else:
             freed += 1
     output.say(f"{freed} file{'' if freed == 1 else 's'} gone from the trash.")
-    if kept:
-        raise CliError(f"{kept} of {len(files)} stay in the trash; see them: nebula trash")
+    if refused:
+        raise CliError(f"{refused} of {len(files)} stay in the trash; see them: nebula trash")

@@ -26,12 +26,12 @@ def jobs(*, follow: bool = False, limit: str = "", json: bool = False) -> None:
     if follow:
         following.follow(api, json=json)
         return
-    found = list(islice(api.items("/jobs", page=min(most, SHOWN)), most))
+    recent_jobs = list(islice(api.items("/jobs", page=min(most, SHOWN)), most))
     if json:
-        output.print_all(found)
-    elif found:
+        output.print_all(recent_jobs)
+    elif recent_jobs:
         names = following.Names(api)
-        output.print_table(following.TITLES, [following.row(job, names) for job in found], shapes.STATE_COLOURS)
+        output.print_table(following.TITLES, [following.row(job, names) for job in recent_jobs], shapes.STATE_COLOURS)
     else:
         output.say("No work yet; bring a film: nebula upload PATH")
 
@@ -46,14 +46,14 @@ def job(job_id: str, *, log: bool = False, json: bool = False) -> None:
     --json  print the API's object
     """
     api = SignedIn()
-    found = lookup.job(api, job_id)
+    details = lookup.job(api, job_id)
     if json:
-        output.print_json(found)
+        output.print_json(details)
         return
-    for title, value in _facts(found, following.Names(api)):
+    for title, value in _facts(details, following.Names(api)):
         output.data(f"{title + ':':<12} {output.clean(value)}")
     if log:
-        _print_log(found)
+        _print_log(details)
 
 
 @command
@@ -65,9 +65,11 @@ def retry(job_id: str, *, json: bool = False) -> None:
     --json  print the API's object
     """
     api = SignedIn()
-    found = lookup.job(api, job_id)
+    matching_job = lookup.job(api, job_id)
     _tell(
-        api.send("POST", f"/jobs/{found['id']}/retry"), "waits for a worker again; see it: nebula jobs --follow", json
+        api.send("POST", f"/jobs/{matching_job['id']}/retry"),
+        "waits for a worker again; see it: nebula jobs --follow",
+        json,
     )
 
 
@@ -81,12 +83,12 @@ def cancel(job_id: str, *, remove: bool = False, json: bool = False) -> None:
     --json  print the API's object
     """
     api = SignedIn()
-    found = lookup.job(api, job_id)
+    matching_job = lookup.job(api, job_id)
     if remove:
-        api.send("DELETE", f"/jobs/{found['id']}")
-        _tell(found, "is removed.", json)
+        api.send("DELETE", f"/jobs/{matching_job['id']}")
+        _tell(matching_job, "is removed.", json)
     else:
-        _tell(api.send("POST", f"/jobs/{found['id']}/cancel"), "is cancelled.", json)
+        _tell(api.send("POST", f"/jobs/{matching_job['id']}/cancel"), "is cancelled.", json)
 
 
 @command
@@ -98,9 +100,9 @@ def pause(job_id: str, *, json: bool = False) -> None:
     --json  print the API's object
     """
     api = SignedIn()
-    found = lookup.job(api, job_id)
-    paused = api.send("POST", f"/jobs/{found['id']}/pause")
-    _tell(paused, f"is paused; let it go on: nebula resume {lookup.short_id(found)}", json)
+    matching_job = lookup.job(api, job_id)
+    paused = api.send("POST", f"/jobs/{matching_job['id']}/pause")
+    _tell(paused, f"is paused; let it go on: nebula resume {lookup.short_id(matching_job)}", json)
 
 
 @command
@@ -112,8 +114,8 @@ def resume(job_id: str, *, json: bool = False) -> None:
     --json  print the API's object
     """
     api = SignedIn()
-    found = lookup.job(api, job_id)
-    _tell(api.send("POST", f"/jobs/{found['id']}/resume"), "waits for a worker again.", json)
+    matching_job = lookup.job(api, job_id)
+    _tell(api.send("POST", f"/jobs/{matching_job['id']}/resume"), "waits for a worker again.", json)
 
 
 @command
@@ -123,12 +125,12 @@ def status(*, json: bool = False) -> None:
     --json  print the API's object
     """
     api = SignedIn()
-    found = api.get("/status")
+    report = api.get("/status")
     if json:
-        output.print_json(found)
+        output.print_json(report)
         return
-    output.data(f"{'server:':<12} {api.server.url}, version {output.clean(str(found.get('version', '?')))}")
-    for title, value in _condition(found):
+    output.data(f"{'server:':<12} {api.server.url}, version {output.clean(str(report.get('version', '?')))}")
+    for title, value in _condition(report):
         output.data(f"{title + ':':<12} {value}")
 
 

@@ -33,19 +33,19 @@ def play(
     --why  say which representation is played, and why
     """
     start_s = formats.start_s(start) if start else 0.0
-    using = players.chosen(player)
+    chosen_player = players.chosen(player)
     api = SignedIn()
     file = lookup.file(api, name)
     link = _made(api, file, quality, PLAY_LIFE_S)
     for reason in _reasons(file, link, quality) if why else _warnings(file, link, quality):
         output.say(reason)
-    found = _captions(api, file, link, subtitles, using)
-    if using == "none":
+    subtitle_links = _captions(api, file, link, subtitles, chosen_player)
+    if chosen_player == "none":
         _print_address(link, wanted=player)
-        for url in found.urls:
+        for url in subtitle_links.urls:
             output.data(url)
         return
-    players.play(using, link["url"], title=file["name"], start_s=start_s, captions=found)
+    players.play(chosen_player, link["url"], title=file["name"], start_s=start_s, captions=subtitle_links)
 
 
 @command
@@ -65,17 +65,17 @@ def link(name: str = "", *, expires: str = "", quality: str = "auto", revoke: st
     life_s = formats.span_s(expires) if expires else None
     api = SignedIn()
     if revoke:
-        found = lookup.by_id(api.items("/links"), revoke, "link", "nebula links")
-        api.send("DELETE", f"/links/{found['id']}")
-        output.say(f"The link {lookup.short_id(found)} has ended.")
+        matching_link = lookup.by_id(api.items("/links"), revoke, "link", "nebula links")
+        api.send("DELETE", f"/links/{matching_link['id']}")
+        output.say(f"The link {lookup.short_id(matching_link)} has ended.")
         return
-    made = _made(api, lookup.file(api, name), quality, life_s)
+    new_link = _made(api, lookup.file(api, name), quality, life_s)
     if json:
-        output.print_json(made)
+        output.print_json(new_link)
     else:
-        output.data(made["url"])
-    until = formats.local_time(made.get("expires_at"))
-    output.say(f"It can be opened until {until}; to end it: nebula link --revoke {lookup.short_id(made)}")
+        output.data(new_link["url"])
+    until = formats.local_time(new_link.get("expires_at"))
+    output.say(f"It can be opened until {until}; to end it: nebula link --revoke {lookup.short_id(new_link)}")
 
 
 @command
@@ -84,19 +84,19 @@ def links(*, json: bool = False) -> None:
 
     --json  print the API's objects, one a line
     """
-    found = list(SignedIn().items("/links"))
+    open_links = list(SignedIn().items("/links"))
     if json:
-        output.print_all(found)
+        output.print_all(open_links)
         return
     rows = [
         (
-            lookup.short_id(one),
-            formats.age(one.get("created_at")),
-            formats.local_time(one.get("expires_at")),
-            str(one.get("quality") or ""),
-            str(one.get("name") or one.get("file_id") or ""),
+            lookup.short_id(open_link),
+            formats.age(open_link.get("created_at")),
+            formats.local_time(open_link.get("expires_at")),
+            str(open_link.get("quality") or ""),
+            str(open_link.get("name") or open_link.get("file_id") or ""),
         )
-        for one in found
+        for open_link in open_links
     ]
     if rows:
         output.print_table(("ID", "AGE", "UNTIL", "QUALITY", "NAME"), rows)
@@ -105,10 +105,10 @@ def links(*, json: bool = False) -> None:
 
 
 def _made(api: SignedIn, file: dict[str, Any], quality: str, life_s: int | None) -> dict[str, Any]:
-    wanted = {"quality": quality, **({} if life_s is None else {"expires_s": life_s})}
-    made = api.send("POST", f"/files/{file['id']}/links", wanted)
-    made["url"] = urljoin(f"{api.server.url}/", str(made["url"]))
-    return made
+    body = {"quality": quality, **({} if life_s is None else {"expires_s": life_s})}
+    new_link = api.send("POST", f"/files/{file['id']}/links", body)
+    new_link["url"] = urljoin(f"{api.server.url}/", str(new_link["url"]))
+    return new_link
 
 
 def _captions(api: SignedIn, file: dict[str, Any], link: dict[str, Any], wanted: str, using: str) -> players.Captions:
@@ -119,20 +119,20 @@ def _captions(api: SignedIn, file: dict[str, Any], link: dict[str, Any], wanted:
         if wanted:
             output.say("The original is played, with its own subtitles in it: choose them in the player.")
         return players.Captions()
-    found, shows_first = captions.handed(file, wanted)
+    tracks, shows_first = captions.handed(file, wanted)
     if using == "browser" or (using == "none" and not wanted):
         return players.Captions()
-    if using == "vlc" and found and not shows_first:
+    if using == "vlc" and tracks and not shows_first:
         output.say(f"There are subtitles ({captions.languages(file)}); to have them: --subtitles LANGUAGE")
         return players.Captions()
     most = 1 if using == "none" else MOST_SUBTITLES
-    return players.Captions(tuple(_linked(api, file, one) for one in found[:most]), shows_first)
+    return players.Captions(tuple(_linked(api, file, track) for track in tracks[:most]), shows_first)
 
 
 def _linked(api: SignedIn, file: dict[str, Any], found: dict[str, Any]) -> str:
-    wanted = {"subtitles_id": found["id"], "expires_s": PLAY_LIFE_S}
-    made = api.send("POST", f"/files/{file['id']}/links", wanted)
-    return urljoin(f"{api.server.url}/", str(made["url"]))
+    body = {"subtitles_id": found["id"], "expires_s": PLAY_LIFE_S}
+    new_link = api.send("POST", f"/files/{file['id']}/links", body)
+    return urljoin(f"{api.server.url}/", str(new_link["url"]))
 
 
 def _print_address(link: dict[str, Any], *, wanted: str) -> None:
@@ -142,8 +142,8 @@ def _print_address(link: dict[str, Any], *, wanted: str) -> None:
 
 
 def _rendition(file: dict[str, Any], link: dict[str, Any]) -> dict[str, Any] | None:
-    made: list[dict[str, Any]] = file.get("renditions") or []
-    return next((one for one in made if one["id"] == link.get("rendition_id")), None)
+    renditions: list[dict[str, Any]] = file.get("renditions") or []
+    return next((rendition for rendition in renditions if rendition["id"] == link.get("rendition_id")), None)
 
 
 def _warnings(file: dict[str, Any], link: dict[str, Any], quality: str) -> list[str]:
@@ -159,13 +159,13 @@ def _makeshift(file: dict[str, Any]) -> str:
 
 
 def _reasons(file: dict[str, Any], link: dict[str, Any], quality: str) -> list[str]:
-    made = _rendition(file, link)
-    if made is not None:
-        shown = f"{shapes.picture(made)}, {formats.size(made.get('size_bytes') or 0)}"
-        first = f"Playing the rendition {made.get('rung')} ({shown})"
+    rendition = _rendition(file, link)
+    if rendition is not None:
+        description = f"{shapes.picture(rendition)}, {formats.size(rendition.get('size_bytes') or 0)}"
+        first = f"Playing the rendition {rendition.get('rung')} ({description})"
     else:
         first = f"Playing the original ({formats.size(file.get('size_bytes') or 0)})"
-    asked = f": --quality {quality}." if quality != "auto" else ": the best that plays everywhere."
+    choice = f": --quality {quality}." if quality != "auto" else ": the best that plays everywhere."
     makeshift = _warnings(file, link, quality)
     reasons = dict.fromkeys(reason for job in file.get("jobs") or [] for reason in job.get("plan_reasons") or [])
-    return [makeshift[0] if makeshift else first + asked, *(f"  {reason}" for reason in reasons)]
+    return [makeshift[0] if makeshift else first + choice, *(f"  {reason}" for reason in reasons)]

@@ -23,13 +23,13 @@ def power(*, json: bool = False) -> None:
 
     --json  print the API's objects, one a line
     """
-    found = list(SignedIn().items("/power"))
+    nodes = list(SignedIn().items("/power"))
     if json:
-        output.print_all(found)
+        output.print_all(nodes)
         return
-    if not found:
+    if not nodes:
         output.say("No machine has read its power yet; is a worker running? nebula status")
-    for number, node in enumerate(found):
+    for number, node in enumerate(nodes):
         if number:
             output.data("")
         _show(node)

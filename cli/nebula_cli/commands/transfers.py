@@ -71,9 +71,9 @@ def download(name: str, *, to: str = "", subtitles: str = "") -> None:
 
 
 def _subtitles(api: SignedIn, file: dict[str, Any], wanted: str) -> Download:
-    found = captions.one(file, wanted)
-    path = f"/files/{file['id']}/subtitles/{found['id']}/content"
-    return Download(api, found | {"name": captions.file_name(file, found)}, path)
+    track = captions.one(file, wanted)
+    path = f"/files/{file['id']}/subtitles/{track['id']}/content"
+    return Download(api, track | {"name": captions.file_name(file, track)}, path)
 
 
 def _uploaded(api: SignedIn, source: Source, folder: str, private: bool) -> Outcome:
@@ -88,10 +88,10 @@ def _tell(outcome: Outcome, json: bool) -> None:
     file = outcome.file
     if json:
         output.print_json(file)
-    shown = f"{output.typed(file['name'])} ({file['id']})"
+    label = f"{output.typed(file['name'])} ({file['id']})"
     if outcome.skipped:
-        output.say(f"{shown} was there already.")
+        output.say(f"{label} was there already.")
     elif file.get("state") == "processing":
-        output.say(f"{shown} is stored, and being made playable: nebula jobs --follow")
+        output.say(f"{label} is stored, and being made playable: nebula jobs --follow")
     else:
-        output.say(f"{shown} is stored.")
+        output.say(f"{label} is stored.")
