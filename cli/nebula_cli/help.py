@@ -1,4 +1,4 @@
-"""Help: the table of commands, and a command's usage with its docstring. Its words are the functions' own."""
+"""Help: the table of commands, and a command's usage line. The text comes from the command functions' docstrings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def of_command(name: str) -> str:
 
 
 def usage(name: str, function: Callable[..., Any]) -> str:
-    """Return how the command is typed."""
+    """Return the usage line of a command."""
     parts = [command_line.metavar(parameter) for parameter in command_line.positionals(function)]
     lines = option_lines(function)
     parts += [f"[{lines[option][0]}]" for option in command_line.options(function)]
@@ -50,9 +50,9 @@ def usage(name: str, function: Callable[..., Any]) -> str:
 
 
 def option_lines(function: Callable[..., Any]) -> dict[str, tuple[str, str]]:
-    """Return what the docstring says of each option: how it is typed, and what it does.
+    """Return each option that the docstring describes: how it is typed, and what it does.
 
-    The form is "--to FOLDER  put it there": two spaces part the two.
+    A line has the form "--to FOLDER  put it there": two spaces separate the two.
     """
     lines = [line.strip() for line in _docstring(function).splitlines() if line.lstrip().startswith("--")]
     partitions = [line.partition("  ") for line in lines]
@@ -60,7 +60,7 @@ def option_lines(function: Callable[..., Any]) -> dict[str, tuple[str, str]]:
 
 
 def summary(function: Callable[..., Any]) -> str:
-    """Return a command's one line."""
+    """Return the first line of a command's docstring."""
     return _docstring(function).splitlines()[0]
 
 

@@ -1,4 +1,4 @@
-"""The backup: how it is, and one more of it now."""
+"""The backup command: show the state of the backup, or start one now."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from nebula_cli.command_line import command
 from nebula_cli.errors import CliError, UsageError
 from nebula_cli.signed_in import SignedIn
 
-WAITED_S = 24 * 3600  # the first one, of a full disk
+WAITED_S = 24 * 3600  # long enough for the first backup of a full disk
 HOW = "Name a target in backup_repository, and run playbooks/site.yml --tags backup (docs/provisioning.md)"
 HOW_BY_HAND = "site.yml did not install this server: stop it, and copy its data directory (docs/server.md)"
 
 
 @command
 def backup(action: str, *, json: bool = False) -> None:
-    """Show how the backup is, or make one now (owner).
+    """Show the state of the backup, or make a backup now (owner).
 
-    ACTION is status or now. One is made each night without that; everything goes on meanwhile.
+    ACTION is status or now. A backup is also made each night. The server keeps working during a backup.
 
     --json  print the API's object
     """
@@ -32,7 +32,7 @@ def backup(action: str, *, json: bool = False) -> None:
 
 
 def line(found: dict[str, Any]) -> str:
-    """Return how the backup is in a few words, for nebula status."""
+    """Return the state of the backup in a few words, for nebula status."""
     state = str(found.get("state", ""))
     if state == "none":
         return "none set up; how: nebula backup status"

@@ -1,4 +1,4 @@
-"""The server itself: which version runs, and the way back to the one before."""
+"""The deploy command: show which version of the server runs, or go back to the previous one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ TITLES = ("WHAT", "STATE", "COMMIT", "BY", "AGE", "OUTCOME")
 
 @command
 def deploy(action: str, *, json: bool = False) -> None:
-    """Show which version runs and how it came, or go back to the one before (owner).
+    """Show which version runs and the latest deployments, or go back to the previous version (owner).
 
-    ACTION is status or rollback. A new version comes by git push nebula main.
+    ACTION is status or rollback. To deploy a new version: git push nebula main.
 
-    --json  print the API's objects, one a line
+    --json  print the API's objects, one per line
     """
     if action not in {"status", "rollback"}:
         raise UsageError(f"deploy has no {output.clean(action)!r}: nebula deploy status, or nebula deploy rollback.")

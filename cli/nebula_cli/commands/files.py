@@ -1,4 +1,4 @@
-"""Files: list, look, rename, remove, restore."""
+"""The commands for files: list, show, rename, remove, restore."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ TITLES = ("SIZE", "AGE", "STATE", "LENGTH", "PICTURE", "NAME")
 def ls(pattern: str = "", *, limit: str = "", json: bool = False) -> None:
     """List the files, the newest first.
 
-    PATTERN is a part of the name, or a pattern with * and ? for the whole of it (in quotes).
+    PATTERN is a part of the name, or a pattern with * and ? that matches the whole name (put it in quotes).
 
-    --limit N  show so many at most
-    --json  print the API's objects, one a line
+    --limit N  show at most N files
+    --json  print the API's objects, one per line
     """
     most = formats.count("--limit", limit) if limit else None
     api = SignedIn()
@@ -37,7 +37,7 @@ def ls(pattern: str = "", *, limit: str = "", json: bool = False) -> None:
 
 @command
 def info(name: str, *, json: bool = False) -> None:
-    """Show all that is known of a file: its ids, film, representations, and the work on it.
+    """Show everything about a file: its ids, its film, its renditions and subtitles, and its jobs.
 
     NAME is a file's name, a unique part of it, or its id.
 
@@ -56,7 +56,7 @@ def info(name: str, *, json: bool = False) -> None:
 
 @command
 def rename(name: str, new_name: str, *, json: bool = False) -> None:
-    """Give a file another name. A name is a path: Films/Summer.mkv.
+    """Rename a file. A name may contain folders: Films/Summer.mkv.
 
     NAME is a file's name, a unique part of it, or its id.
 
@@ -76,7 +76,7 @@ def rm(name: str, *, now: bool = False) -> None:
 
     NAME is a file's name, a unique part of it, or its id.
 
-    --now  free its room at once instead: it cannot be brought back
+    --now  delete it for good and free its space at once; it cannot be restored
     """
     api = SignedIn()
     file = lookup.file_anywhere(api, name) if now else lookup.file(api, name)
@@ -95,10 +95,10 @@ def rm(name: str, *, now: bool = False) -> None:
 
 @command
 def trash(*, empty: bool = False, json: bool = False) -> None:
-    """List what is in the trash, or empty it.
+    """List the files in the trash, or empty it.
 
-    --empty  free the room of this account's files in it at once: they cannot be brought back
-    --json  print the API's objects, one a line
+    --empty  delete this account's files in the trash for good and free their space; they cannot be restored
+    --json  print the API's objects, one per line
     """
     api = SignedIn()
     trashed_files = api.items("/files", {"trashed": "true"})
@@ -128,7 +128,7 @@ def restore(name: str, *, json: bool = False) -> None:
 
 def _matching(api: SignedIn, pattern: str, most: int | None) -> Iterator[dict[str, Any]]:
     literal = max(re.split(r"[*?]+", pattern), key=len)
-    # Brackets are ordinary characters in names: only * and ? mean something.
+    # Brackets are ordinary characters in names; only * and ? are special.
     glob = re.compile(fnmatch.translate(pattern.replace("[", "[[]")), re.IGNORECASE)
     is_glob = literal != pattern
     page = PAGE if is_glob or most is None else min(PAGE, most)
@@ -138,7 +138,7 @@ def _matching(api: SignedIn, pattern: str, most: int | None) -> Iterator[dict[st
 
 
 def _print_files(files: Iterable[dict[str, Any]]) -> bool:
-    """Print a table a page at a time, so that a long listing begins at once; return whether there was any."""
+    """Print a table page by page, so that a long listing starts at once; return whether there was any file."""
     remaining = iter(files)
     titles = True
     while page := list(islice(remaining, PAGE)):
@@ -210,7 +210,7 @@ def _jobs(file: dict[str, Any]) -> list[str]:
 
 
 def _empty(api: SignedIn, found: list[dict[str, Any]]) -> None:
-    # The owner sees everybody's trash; emptying it is each account's own business.
+    # The owner sees the trash of all accounts, but --empty deletes only files of the signed-in account.
     files = [file for file in found if file.get("account") == api.username]
     if len(files) < len(found):
         output.say(

@@ -1,4 +1,4 @@
-"""The server's work: jobs with their progress and reasons, and how the machine is."""
+"""The commands for jobs (progress, reasons, pause, retry), and the status of the server."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SHOWN = 50
 
 @command
 def jobs(*, follow: bool = False, limit: str = "", json: bool = False) -> None:
-    """List the work on films, the newest first.
+    """List the jobs that make films playable, the newest first.
 
-    --follow  show the running work live, until it is done or Ctrl-C
-    --limit N  show so many at most (50)
-    --json  print the API's objects, one a line
+    --follow  show the unfinished jobs live, until they end or you press Ctrl-C
+    --limit N  show at most N jobs (default 50)
+    --json  print the API's objects, one per line
     """
     most = formats.count("--limit", limit) if limit else SHOWN
     api = SignedIn()
@@ -38,11 +38,11 @@ def jobs(*, follow: bool = False, limit: str = "", json: bool = False) -> None:
 
 @command
 def job(job_id: str, *, log: bool = False, json: bool = False) -> None:
-    """Show one job: how far it is, where it runs, its exact command, why it failed.
+    """Show one job: its progress, the machine it runs on, its exact command, and why it failed.
 
     ID is the job's id or the beginning of it.
 
-    --log  print the end of ffmpeg's own log too
+    --log  also print the end of ffmpeg's log
     --json  print the API's object
     """
     api = SignedIn()
@@ -58,7 +58,7 @@ def job(job_id: str, *, log: bool = False, json: bool = False) -> None:
 
 @command
 def retry(job_id: str, *, json: bool = False) -> None:
-    """Start a job anew that failed or was cancelled.
+    """Restart a job that failed or was cancelled.
 
     ID is the job's id or the beginning of it.
 
@@ -75,11 +75,11 @@ def retry(job_id: str, *, json: bool = False) -> None:
 
 @command
 def cancel(job_id: str, *, remove: bool = False, json: bool = False) -> None:
-    """Stop a job. The original stays; to start the job anew: nebula retry ID.
+    """Cancel a job. The original is kept; to start the job again: nebula retry ID.
 
     ID is the job's id or the beginning of it.
 
-    --remove  forget the job, too: it cannot be retried
+    --remove  also delete the job, so that it cannot be retried
     --json  print the API's object
     """
     api = SignedIn()
@@ -93,7 +93,7 @@ def cancel(job_id: str, *, remove: bool = False, json: bool = False) -> None:
 
 @command
 def pause(job_id: str, *, json: bool = False) -> None:
-    """Stop a job until it is resumed: nebula resume ID.
+    """Pause a job. To continue it: nebula resume ID.
 
     ID is the job's id or the beginning of it. Finished chunks are kept.
 
@@ -107,7 +107,7 @@ def pause(job_id: str, *, json: bool = False) -> None:
 
 @command
 def resume(job_id: str, *, json: bool = False) -> None:
-    """Let a job go on that was paused.
+    """Continue a paused job.
 
     ID is the job's id or the beginning of it.
 
@@ -120,7 +120,7 @@ def resume(job_id: str, *, json: bool = False) -> None:
 
 @command
 def status(*, json: bool = False) -> None:
-    """Show how the server is: its services, room, queue, and who is watching.
+    """Show the status of the server: its services, disk space, queues, and the number of active streams.
 
     --json  print the API's object
     """

@@ -1,4 +1,4 @@
-"""Watching: players on links, and links for others."""
+"""The commands for watching: play a film in a player, and make links for other people."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from nebula_cli.command_line import command
 from nebula_cli.errors import UsageError
 from nebula_cli.signed_in import SignedIn
 
-# A film of three hours, with a night in between.
+# Long enough to watch half of a three-hour film one evening and the rest the next.
 PLAY_LIFE_S = 24 * 3600
-# Each is a link to be made: a film from a stream has forty.
+# Each subtitle needs a link of its own, and a film from a stream can have forty.
 MOST_SUBTITLES = 12
 
 
@@ -21,16 +21,16 @@ MOST_SUBTITLES = 12
 def play(
     name: str, *, player: str = "auto", quality: str = "auto", start: str = "", subtitles: str = "", why: bool = False
 ) -> None:
-    """Play a film: VLC, else mpv, else print its address.
+    """Play a film in VLC, or in mpv, or print its address if neither is installed.
 
-    Plays what was made for playing everywhere where it is ready, else the original.
+    Plays the version that was made to play everywhere if it is ready, else the original.
     NAME is a file's name, a unique part of it, or its id.
 
     --player vlc|mpv|browser|none  use this player; none prints the address
-    --quality auto|original|1080p|...  play this representation
-    --start 12:30  begin there: 12:30, 1:02:03 or seconds
-    --subtitles LANGUAGE|none  show these subtitles (a title or an id will do, too), or none
-    --why  say which representation is played, and why
+    --quality auto|original|1080p|...  play this version
+    --start 12:30  start at this time: 12:30, 1:02:03 or seconds
+    --subtitles LANGUAGE|none  show these subtitles (by language, title or id), or none
+    --why  say which version is played, and why
     """
     start_s = formats.start_s(start) if start else 0.0
     chosen_player = players.chosen(player)
@@ -50,14 +50,14 @@ def play(
 
 @command
 def link(name: str = "", *, expires: str = "", quality: str = "auto", revoke: str = "", json: bool = False) -> None:
-    """Make an address that any player or browser can open without signing in, or end one.
+    """Make a link that any player or browser can open without signing in, or end one.
 
-    It is for what it names alone, and stands for 6 hours or twice the film's length where nothing else is said.
+    It opens only this file. By default it ends after 6 hours or twice the film's length, whichever is longer.
     NAME is a file's name, a unique part of it, or its id.
 
-    --expires 6h  let it end after this time: 90m, 6h, 7d, 2w
-    --quality auto|original|1080p|...  link this representation
-    --revoke ID  end this link (the beginning of its id will do)
+    --expires 6h  end the link after this time: 90m, 6h, 7d, 2w
+    --quality auto|original|1080p|...  link to this version
+    --revoke ID  end this link (the beginning of its id is enough)
     --json  print the API's object
     """
     if bool(name) == bool(revoke):
@@ -80,9 +80,9 @@ def link(name: str = "", *, expires: str = "", quality: str = "auto", revoke: st
 
 @command
 def links(*, json: bool = False) -> None:
-    """List the links that can be opened now. Their addresses were shown when they were made, and never again.
+    """List the links that can be opened now. A link's address is shown only when the link is made.
 
-    --json  print the API's objects, one a line
+    --json  print the API's objects, one per line
     """
     open_links = list(SignedIn().items("/links"))
     if json:
@@ -112,7 +112,7 @@ def _made(api: SignedIn, file: dict[str, Any], quality: str, life_s: int | None)
 
 
 def _captions(api: SignedIn, file: dict[str, Any], link: dict[str, Any], wanted: str, using: str) -> players.Captions:
-    """Return links to the subtitles that a player gets beside a made film; an original has its own in it."""
+    """Return links to the subtitles that a player gets with a rendition; an original contains its own."""
     if wanted == captions.NONE:
         return players.Captions()
     if not link.get("rendition_id"):
@@ -147,7 +147,7 @@ def _rendition(file: dict[str, Any], link: dict[str, Any]) -> dict[str, Any] | N
 
 
 def _warnings(file: dict[str, Any], link: dict[str, Any], quality: str) -> list[str]:
-    """Return what a person should know even if nobody asked why."""
+    """Return what the person should know even without --why."""
     is_makeshift = quality == "auto" and not link.get("rendition_id") and file.get("state") in {"processing", "failed"}
     return [_makeshift(file)] if is_makeshift else []
 
