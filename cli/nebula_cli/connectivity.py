@@ -1,4 +1,4 @@
-"""The way to the server, hop by hop: name, tailnet, port, service. Says which one fails and what to do about it."""
+"""Checks the way to the server step by step (name, tailnet, port, service); says which step fails and what to do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TAILNETS = (ipaddress.ip_network("100.64.0.0/10"), ipaddress.ip_network("fd7a:11
 
 
 def ping(url: str) -> dict[str, Any]:
-    """Return {server, version, round_trip_ms}. Raises Unreachable that names the hop."""
+    """Return {server, version, round_trip_ms}. Raises Unreachable, which names the step that failed."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
     addresses = _resolved(host, port)
@@ -76,7 +76,7 @@ def _answered(url: str) -> dict[str, Any]:
     server = Server(url)
     try:
         server.request("GET", "/ping", connect_s=CONNECT_S)
-        # The second goes over the open connection: the round trip alone.
+        # The second request uses the open connection, so it measures only the round trip.
         began = time.perf_counter()
         answer = server.request("GET", "/ping", connect_s=CONNECT_S)
         elapsed_ms = (time.perf_counter() - began) * 1000

@@ -1,4 +1,4 @@
-"""Finding what a person means: a file by its name, a unique part of it, or its id; other things by their id's start."""
+"""Finds what a person named: a file by its name, a unique part of it, or its id; other things by their id's start."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from nebula_cli.errors import CliError, NotFound
 from nebula_cli.signed_in import SignedIn
 
 SHOWN = 10
-# An exact name may stand behind many names that only contain it; beyond this many, the part is too short to mean one.
+# An exact name may be listed after many names that contain it. Beyond this number the text is too short to name one.
 LOOKED_AT = 20_000
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 SHORT_ID = 8
 
 
 def file(api: SignedIn, text: str, *, trashed: bool = False) -> dict[str, Any]:
-    """Return the one file that `text` names, with its details. Raises NotFound, or CliError that lists several."""
+    """Return the file that `text` names, with its details. Raises NotFound, or CliError that lists several."""
     match = _by_id(api, text) or _by_name(api, text, trashed)
     return api.get(f"/files/{match['id']}")
 
 
 def file_anywhere(api: SignedIn, text: str) -> dict[str, Any]:
-    """Return the one file that `text` names, in the trash where nothing else has it."""
+    """Return the file that `text` names; looks in the trash only if no other file matches."""
     try:
         return file(api, text)
     except NotFound as nowhere:
@@ -36,7 +36,7 @@ def file_anywhere(api: SignedIn, text: str) -> dict[str, Any]:
 
 
 def by_id(things: Iterable[dict[str, Any]], text: str, what: str, listing: str) -> dict[str, Any]:
-    """Return the one thing whose id is or begins with `text`."""
+    """Return the only thing whose id is `text` or begins with it. Raises NotFound, or CliError if several match."""
     prefix = text.lower()
     matches = [thing for thing in things if prefix and str(thing["id"]).startswith(prefix)]
     if not matches:
@@ -48,7 +48,7 @@ def by_id(things: Iterable[dict[str, Any]], text: str, what: str, listing: str) 
 
 
 def job(api: SignedIn, text: str) -> dict[str, Any]:
-    """Return the job whose id is or begins with `text`."""
+    """Return the job whose id is `text` or begins with it."""
     if UUID.fullmatch(text.lower()):
         return api.get(f"/jobs/{text.lower()}")
     match = by_id(islice(api.items("/jobs"), LOOKED_AT), text, "job", "nebula jobs")
@@ -56,7 +56,7 @@ def job(api: SignedIn, text: str) -> dict[str, Any]:
 
 
 def short_id(thing: dict[str, Any]) -> str:
-    """Return as much of an id as people need to type."""
+    """Return the start of an id, which is all that people need to type."""
     return str(thing.get("id", ""))[:SHORT_ID]
 
 
@@ -66,7 +66,7 @@ def _by_id(api: SignedIn, text: str) -> dict[str, Any] | None:
     try:
         return api.get(f"/files/{text.lower()}")
     except NotFound:
-        return None  # a file may be called like an id
+        return None  # a file's name may look like an id
 
 
 def _by_name(api: SignedIn, text: str, trashed: bool) -> dict[str, Any]:
