@@ -1,4 +1,4 @@
-"""Local files that are uploaded: read in pieces, digested, and watched for changes underneath."""
+"""Local files to upload: read in pieces, digested, and checked for changes during the upload."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SEND_READ = 256 * 1024
 
 
 class Changed(CliError):
-    """The file is not the one that the upload began with."""
+    """The file changed after the upload began."""
 
 
 class Source:
-    """One regular file as it was when the command started."""
+    """One regular file, with its size and time from when the command started."""
 
     def __init__(self, typed: str) -> None:
         self.path = Path(typed).absolute()
@@ -31,12 +31,12 @@ class Source:
         self.modified_ns = status.st_mtime_ns
 
     def name_in(self, folder: str) -> str:
-        """Return what the file is to be called: its own name, in a folder where one is given."""
+        """Return the file's name at the server: its own name, with the folder in front if one is given."""
         name = os.path.basename(os.path.normpath(self.typed))
         return f"{folder.rstrip('/')}/{name}" if folder else name
 
     def digest(self, read: Callable[[int], None]) -> str:
-        """Return the SHA-256 in hex; `read` hears of each piece's size. Raises Changed."""
+        """Return the SHA-256 in hex; call `read` with the size of each piece. Raises Changed."""
         digest = hashlib.sha256()
         with self.path.open("rb", buffering=0) as file:
             while piece := file.read(DIGEST_READ):
@@ -46,7 +46,10 @@ class Source:
         return digest.hexdigest()
 
     def pieces(self, offset: int, length: int, sent: Callable[[int], None]) -> Iterator[bytes]:
-        """Yield `length` bytes from `offset`; `sent` hears of each piece once the next is asked for. Raises Changed."""
+        """Yield `length` bytes from `offset` in pieces. Raises Changed.
+
+        Calls `sent` with the size of a piece when the next piece is asked for.
+        """
         with self.path.open("rb", buffering=0) as file:
             file.seek(offset)
             while length > 0:
@@ -56,10 +59,10 @@ class Source:
                 sent(len(piece))
 
     def check_unchanged(self) -> None:
-        """Raise Changed if size or time of the file are no longer those of the start; CliError if nobody can tell."""
+        """Raise Changed if the file's size or time has changed since the start; CliError if they cannot be read."""
         try:
             status = self.path.stat()
-        except OSError as error:  # a disk that was unplugged is not another file
+        except OSError as error:  # an unplugged disk does not mean that the file has changed
             raise self._unreadable(error) from error
         if (status.st_size, status.st_mtime_ns) != (self.size, self.modified_ns):
             raise self._changed()
@@ -67,7 +70,7 @@ class Source:
     def _read(self, file: FileIO, most: int) -> bytes:
         try:
             piece = file.read(most)
-        except OSError as error:  # as it is, it would be taken for the connection's
+        except OSError as error:  # unconverted, it would be taken for an error of the connection
             raise self._unreadable(error) from error
         if not piece:
             raise self._changed()
