@@ -1,4 +1,4 @@
-"""The client `nebula`: it speaks HTTP to a gateway and imports nothing of the server."""
+"""The command-line client `nebula`. It speaks HTTP to a gateway and imports nothing from the server."""
 
-# The distribution's version; a test holds it against the server's, which is the source.
+# The distribution's version. The server's version is the source; a test checks that the two are equal.
 __version__ = "0.1.0"

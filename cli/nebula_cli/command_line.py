@@ -1,9 +1,9 @@
-"""From the words of a command line to a plan: Fire binds them, after they were made safe from its conversions.
+"""Turns the words of a command line into a plan. Fire binds the words, after they are protected from its conversions.
 
 Fire 0.7.1 reads values as Python literals (`1e5` becomes a float, `x#y` loses its end), takes a leading dash for a flag
-and `-` for a separator, lets a boolean flag swallow the next word, and runs a function before it rejects what it
-could not consume. So every word goes in behind a guard character that its parse function takes off again, booleans are
-told from the signature, and the function that Fire calls returns an inert Plan.
+and `-` for a separator, lets a boolean flag swallow the next word, and runs a function before it rejects the arguments
+that it could not consume. So every word gets a guard character in front, which the parse function removes again;
+booleans are recognized by the signature; and the function that Fire calls only returns an inert Plan.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ TRUE = "!"
 
 @dataclass(frozen=True, repr=False)
 class Plan:
-    """A command with its arguments. Nothing has happened yet, and Fire can walk no further into it."""
+    """A command with its arguments. Nothing has run yet, and it has no public members that Fire could descend into."""
 
     _run: Callable[[], int | None]
 
 
 def run(plan: Plan) -> int:
-    """Carry the plan out; return its exit code."""
+    """Execute the plan; return its exit code."""
     return plan._run() or 0
 
 
 def command(function: Callable[..., int | None]) -> Callable[..., Plan]:
-    """Make `function` a command: called, it only returns the plan of calling it."""
+    """Make `function` a command: calling it runs nothing, and returns a plan of the call."""
 
     @functools.wraps(function)
     def planned(*words: Any, **options: Any) -> Plan:
@@ -49,10 +49,10 @@ def command(function: Callable[..., int | None]) -> Callable[..., Plan]:
 
 
 def planned(name: str, function: Callable[..., Plan], words: Sequence[str]) -> Plan:
-    """Bind `words` to the command's parameters. Raises UsageError that says what is wrong with them."""
+    """Bind `words` to the command's parameters. Raises UsageError, which says what is wrong with them."""
     guarded = [name, *_guarded(name, function, words)]
     try:
-        # What Fire would say (several lines, with the guards) is said by _miscounted in one.
+        # Fire's own message has several lines and shows the guards; _miscounted says the same in one line.
         with contextlib.redirect_stderr(io.StringIO()):
             bound = fire.Fire({name: function}, command=guarded, name="nebula", serialize=_nothing)
     except SystemExit:
@@ -63,27 +63,27 @@ def planned(name: str, function: Callable[..., Plan], words: Sequence[str]) -> P
 
 
 def positionals(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """Return the parameters that words without a dash fill."""
+    """Return the positional parameters, which take the words that are not options."""
     return [parameter for parameter in _parameters(function) if parameter.kind is not parameter.KEYWORD_ONLY]
 
 
 def options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """Return the options by the way they are typed."""
+    """Return the option parameters, keyed by the form in which they are typed (`--to`)."""
     keywords = [parameter for parameter in _parameters(function) if parameter.kind is parameter.KEYWORD_ONLY]
     return {"--" + parameter.name.replace("_", "-"): parameter for parameter in keywords}
 
 
 def is_switch(parameter: inspect.Parameter) -> bool:
-    """Whether the option takes no value."""
+    """Return whether the option takes no value."""
     return isinstance(parameter.default, bool)
 
 
 def metavar(parameter: inspect.Parameter) -> str:
-    """Return how help calls a positional parameter: NAME, [PATTERN], PATH..."""
-    shown = "ID" if parameter.name.endswith("_id") else parameter.name.upper().replace("_", " ")
+    """Return the name of a positional parameter in help: NAME, [PATTERN], PATH..."""
+    label = "ID" if parameter.name.endswith("_id") else parameter.name.upper().replace("_", " ")
     if parameter.kind is parameter.VAR_POSITIONAL:
-        return f"{shown.removesuffix('S')}..."
-    return shown if parameter.default is parameter.empty else f"[{shown}]"
+        return f"{label.removesuffix('S')}..."
+    return label if parameter.default is parameter.empty else f"[{label}]"
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -106,9 +106,9 @@ def _guarded(name: str, function: Callable[..., Any], words: Sequence[str]) -> l
 
 
 def _is_option(word: str, known: dict[str, inspect.Parameter]) -> bool:
-    """Whether a word is meant as an option: `--x`, `-x`, and an option's name behind a single dash.
+    """Return whether a word is meant as an option: `--x`, `-x`, or an option's name after a single dash.
 
-    `-weird.mp4` is a name; options have no short forms, so `-x` can only be a mistake.
+    `-weird.mp4` is a file's name. `-x` can only be a mistake, because options have no short forms.
     """
     if word.startswith("--") or re.fullmatch("-[A-Za-z]", word):
         return True
@@ -132,7 +132,7 @@ def _option(name: str, known: dict[str, inspect.Parameter], word: str, remaining
 
 
 def _unknown(name: str, known: dict[str, inspect.Parameter], typed: str) -> str:
-    import difflib  # slow to import, and only a mistake needs it
+    import difflib  # slow to import, and needed only after a typing mistake
 
     near = difflib.get_close_matches(typed, known, 1)
     hint = f"did you mean {near[0]}?" if near else "a name that begins with a dash goes behind --."
@@ -141,15 +141,15 @@ def _unknown(name: str, known: dict[str, inspect.Parameter], typed: str) -> str:
 
 def _miscounted(name: str, function: Callable[..., Any], guarded: list[str]) -> UsageError:
     words = [word[1:] for word in guarded if word.startswith(GUARD)]
-    places = positionals(function)
-    if len(words) > len(places):
+    parameters = positionals(function)
+    if len(words) > len(parameters):
         return UsageError(
-            f"{name}: the word {words[len(places)]!r} is one too many (a name with spaces goes in quotes); "
+            f"{name}: the word {words[len(parameters)]!r} is one too many (a name with spaces goes in quotes); "
             f"see nebula {name} --help."
         )
-    missing = next((place for place in places[len(words) :] if place.default is place.empty), None)
-    wanted = metavar(missing) if missing is not None else "other words"
-    return UsageError(f"{name} needs {wanted}; see nebula {name} --help.")
+    missing = next((parameter for parameter in parameters[len(words) :] if parameter.default is parameter.empty), None)
+    needed = metavar(missing) if missing is not None else "other words"
+    return UsageError(f"{name} needs {needed}; see nebula {name} --help.")
 
 
 def _unguarded(value: str) -> str | bool:

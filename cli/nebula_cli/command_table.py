@@ -1,4 +1,4 @@
-"""The commands: each name, the module that holds its function, in the order in which help shows them."""
+"""The table of commands: their names, and the modules that hold their functions, in the order of the help."""
 
 from __future__ import annotations
 

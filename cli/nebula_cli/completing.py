@@ -1,4 +1,4 @@
-"""Completion scripts, made from the table of commands and their options."""
+"""Makes the shells' completion scripts from the table of commands and their options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Option:
 
     typed: str
     told: str
-    values: tuple[str, ...] | None  # None: a switch
+    values: tuple[str, ...] | None  # None if the option is a switch
     is_path: bool
 
 
@@ -73,7 +73,7 @@ def bash(entries: list[Entry]) -> str:
 
 
 def zsh(entries: list[Entry]) -> str:
-    """Return the script for zsh; it works from $fpath and when it is sourced."""
+    """Return the script for zsh. It works both in a directory of $fpath and when it is sourced."""
     commands = [f"    {shlex.quote(f'{entry.name}:{_escaped(entry.summary)}')}" for entry in entries]
     cases = []
     for entry in entries:
@@ -118,12 +118,12 @@ SCRIPTS: dict[str, Callable[[list[Entry]], str]] = {"bash": bash, "zsh": zsh, "f
 
 def _entry(name: str) -> Entry:
     function = help.function_of(name)
-    told = help.option_lines(function)
+    lines = help.option_lines(function)
     options = tuple(
         Option(
             typed=option,
-            told=told[option][1],
-            values=None if command_line.is_switch(parameter) else _values(told[option][0]),
+            told=lines[option][1],
+            values=None if command_line.is_switch(parameter) else _values(lines[option][0]),
             is_path=(name, option) in PATH_OPTIONS,
         )
         for option, parameter in command_line.options(function).items()
@@ -132,9 +132,9 @@ def _entry(name: str) -> Entry:
 
 
 def _values(typed: str) -> tuple[str, ...]:
-    """Return the values that help lists for an option: "--player vlc|mpv" has two, "--to FOLDER" none."""
+    """Return the values that the help lists for an option: "--player vlc|mpv" has two, "--to FOLDER" has none."""
     value = typed.partition(" ")[2]
-    return tuple(one for one in value.split("|") if one != "...") if "|" in value else ()
+    return tuple(choice for choice in value.split("|") if choice != "...") if "|" in value else ()
 
 
 def _candidates(entry: Entry) -> list[str]:
@@ -156,10 +156,10 @@ def _fish_option(option: Option) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return text as zsh's completion functions take it: colons and brackets part its fields."""
+    """Escape text for zsh's completion functions, in which colons and brackets separate fields."""
     return re.sub(r"([\[\]:\\])", r"\\\1", text)
 
 
 def _fish_quoted(text: str) -> str:
-    """Return text as a word of fish, whose quotes know two escapes."""
+    """Quote text as one word of fish. Inside its single quotes, only backslashes and quotes are escaped."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,4 +1,4 @@
-"""The way to the server, hop by hop: name, tailnet, port, service. Says which one fails and what to do about it."""
+"""Checks the way to the server step by step (name, tailnet, port, service); says which step fails and what to do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TAILNETS = (ipaddress.ip_network("100.64.0.0/10"), ipaddress.ip_network("fd7a:11
 
 
 def ping(url: str) -> dict[str, Any]:
-    """Return {server, version, round_trip_ms}. Raises Unreachable that names the hop."""
+    """Return {server, version, round_trip_ms}. Raises Unreachable, which names the step that failed."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
     addresses = _resolved(host, port)
@@ -27,13 +27,13 @@ def ping(url: str) -> dict[str, Any]:
 
 def _resolved(host: str, port: int) -> list[str]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise Unreachable(
             f"name: {host} is not known here ({getattr(error, 'strerror', None) or error}); "
             "is Tailscale up on this machine? tailscale status"
         ) from error
-    return list(dict.fromkeys(str(address[4][0]) for address in found))
+    return list(dict.fromkeys(str(address[4][0]) for address in entries))
 
 
 def _connected(host: str, port: int, addresses: list[str]) -> None:
@@ -66,23 +66,23 @@ def _no_way(host: str, addresses: list[str], failure: OSError) -> str:
 
 def _is_tailnet(address: str) -> bool:
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    return any(found in network for network in TAILNETS)
+    return any(parsed in network for network in TAILNETS)
 
 
 def _answered(url: str) -> dict[str, Any]:
     server = Server(url)
     try:
         server.request("GET", "/ping", connect_s=CONNECT_S)
-        # The second goes over the open connection: the round trip alone.
+        # The second request uses the open connection, so it measures only the round trip.
         began = time.perf_counter()
         answer = server.request("GET", "/ping", connect_s=CONNECT_S)
         elapsed_ms = (time.perf_counter() - began) * 1000
-        found = answer.json()
+        members = answer.json()
     except CliError as error:
         raise Unreachable(f"service: the port is open, but Nebula does not answer at {url}; see its journal") from error
-    if answer.status != 200 or found.get("ping") != "pong":
+    if answer.status != 200 or members.get("ping") != "pong":
         raise Unreachable(f"service: what answers at {url} is not Nebula; check the address: nebula login --server URL")
-    return {"server": url, "version": str(found.get("version", "?")), "round_trip_ms": round(elapsed_ms, 1)}
+    return {"server": url, "version": str(members.get("version", "?")), "round_trip_ms": round(elapsed_ms, 1)}

@@ -1,4 +1,4 @@
-"""Who is signed in where: one file of this user, one session a server, so that no server ever sees another's token."""
+"""The credentials file of this user: one session per server, so that no server ever sees another server's token."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from nebula_cli import state
 from nebula_cli.errors import SignInAgain, Unreachable
 
 DEFAULT_SERVER = "http://127.0.0.1:8420"
-# An access token is renewed this long before its end: it must not end on the way.
+# An access token is renewed this long before it expires, so that it does not expire during a request.
 MARGIN_S = 30.0
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """One session's tokens. `access_expires_at` is by this machine's clock (Unix time)."""
+    """The tokens of one session. `access_expires_at` is Unix time by this machine's clock."""
 
     username: str
     session_id: str
@@ -29,13 +29,13 @@ class Credentials:
     refresh_token: str
 
     def is_fresh(self) -> bool:
-        """Whether the access token can be used as far as this machine knows."""
-        # A clock that was set back would make any token look fresh; the server's 401 tells then.
+        """Return whether the access token is still valid as far as this machine knows."""
+        # If the clock was set back, every token looks fresh; the server then answers 401.
         return time.time() < self.access_expires_at - MARGIN_S
 
 
 def from_tokens(username: str, tokens: dict[str, Any]) -> Credentials:
-    """Take the API's answer to login or refresh."""
+    """Make credentials from the API's answer to login or refresh. Raises Unreachable if it is not Nebula's."""
     try:
         expires_at = time.time() + float(tokens["expires_in"])
         return _credentials({**tokens, "username": username, "access_expires_at": expires_at})
@@ -46,7 +46,7 @@ def from_tokens(username: str, tokens: dict[str, Any]) -> Credentials:
 
 
 class Keyring:
-    """The credentials file. It is read anew at each question: other processes renew tokens too."""
+    """The credentials file. Each call reads it again, because other processes renew tokens too."""
 
     def __init__(self, folder: Path | None = None) -> None:
         folder = folder or state.directory()
@@ -54,54 +54,54 @@ class Keyring:
         self._lock = folder / "credentials.lock"
 
     def server(self) -> str:
-        """Return the server to talk to: NEBULA_SERVER, else the one remembered, else this machine."""
+        """Return the server to talk to: NEBULA_SERVER, else the remembered one, else this machine."""
         return os.environ.get("NEBULA_SERVER") or self._read().server or DEFAULT_SERVER
 
     def get(self, server: str) -> Credentials:
-        """Return the session at `server`. Raises SignInAgain where there is none."""
-        found = self._read().sessions.get(server)
-        if found is None:
+        """Return the session at `server`. Raises SignInAgain if there is none."""
+        credentials = self._read().sessions.get(server)
+        if credentials is None:
             raise SignInAgain(f"Nobody is signed in at {server}; sign in: {login_command(server)}")
-        return found
+        return credentials
 
     def find(self, server: str) -> Credentials | None:
-        """Return the session at `server`, if there is one that can be read."""
+        """Return the session at `server`; None if there is none or the file is damaged."""
         with contextlib.suppress(state.Damaged):
             return self._read().sessions.get(server)
         return None
 
     def remember(self, server: str, credentials: Credentials) -> None:
-        """Keep a new session, and `server` as the one to talk to from now on; a damaged file is replaced."""
+        """Store a new session, and use `server` from now on. Replaces a damaged file."""
         with self.locked():
             try:
-                found = self._read()
+                content = self._read()
             except state.Damaged:
-                found = _Kept("", {})
-            self._write(_Kept(server, found.sessions | {server: credentials}))
+                content = _Kept("", {})
+            self._write(_Kept(server, content.sessions | {server: credentials}))
 
     def store(self, server: str, credentials: Credentials) -> None:
-        """Write a renewed session down. The caller holds `locked`."""
-        found = self._read()
-        self._write(_Kept(found.server or server, found.sessions | {server: credentials}))
+        """Store a renewed session. The caller must hold `locked`."""
+        content = self._read()
+        self._write(_Kept(content.server or server, content.sessions | {server: credentials}))
 
     def drop(self, server: str) -> None:
-        """Forget the session at `server`. The caller holds `locked`."""
-        found = self._read()
-        self._write(_Kept(found.server, {url: kept for url, kept in found.sessions.items() if url != server}))
+        """Remove the session at `server`. The caller must hold `locked`."""
+        content = self._read()
+        self._write(_Kept(content.server, {url: session for url, session in content.sessions.items() if url != server}))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the file against other processes: a refresh token must be spent by one of them only."""
+        """Lock the file against other processes: only one of them may use a refresh token."""
         with state.locked(self._lock, busy=f"Another nebula keeps {self._lock} locked; end it and try again."):
             yield
 
     def _read(self) -> _Kept:
-        found = state.read_json(self._path) or {}
+        content = state.read_json(self._path) or {}
         try:
-            sessions = {str(url): _credentials(kept) for url, kept in found.get("sessions", {}).items()}
+            sessions = {str(url): _credentials(session) for url, session in content.get("sessions", {}).items()}
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise state.Damaged(f"{self._path} is damaged; sign in again: nebula login") from error
-        return _Kept(str(found.get("server") or ""), sessions)
+        return _Kept(str(content.get("server") or ""), sessions)
 
     def _write(self, kept: _Kept) -> None:
         state.write_json(self._path, asdict(kept))
@@ -109,7 +109,7 @@ class Keyring:
 
 @dataclass(frozen=True)
 class _Kept:
-    """What the file holds."""
+    """The content of the file."""
 
     server: str
     sessions: dict[str, Credentials]
@@ -126,5 +126,5 @@ def _credentials(kept: dict[str, Any]) -> Credentials:
 
 
 def login_command(server: str) -> str:
-    """Return what to type to sign in at `server`."""
+    """Return the command that signs in at `server`."""
     return "nebula login" if server == DEFAULT_SERVER else f"nebula login --server {server}"

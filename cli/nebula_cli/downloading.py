@@ -1,6 +1,6 @@
-"""One download from start to file: go on where the last one stopped, verify the digest, and only then take the name.
+"""One download from start to end: continues where the last one stopped, verifies the digest, then renames the file.
 
-Bytes are gathered in NAME.part. A part that turns out to be of other bytes is thrown away once, and fetched anew.
+Bytes are collected in NAME.part. If NAME.part turns out to hold other bytes, it is emptied and fetched again, once.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ MAX_ROUNDS = 1_000_000
 
 
 class OtherBytes(CliError):
-    """What was gathered is not the file."""
+    """The bytes that were collected are not those of the file."""
 
 
 class Download:
-    """Fetches the original of one file, or what `path` says: anything with a name, a size and a digest."""
+    """Downloads the original of one file, or the resource at `path`. It needs a name, a size and a digest."""
 
     def __init__(self, api: SignedIn, file: dict[str, Any], path: str = "") -> None:
         self._api, self._file = api, file
@@ -42,7 +42,7 @@ class Download:
         self._etag = ""
 
     def to_path(self, target: Path) -> bool:
-        """Fetch it to `target`; False where it was there already. Never touches another file. Raises CliError."""
+        """Download to `target`; return False if it was there already. Never changes another file. Raises CliError."""
         if self._is_there(target):
             return False
         part = part_path(target, self._sha256)
@@ -57,7 +57,7 @@ class Download:
         return True
 
     def to_stdout(self) -> None:
-        """Write it to stdout. Raises CliError where its bytes turned out to be wrong."""
+        """Write the bytes to stdout. Raises CliError at the end if they are wrong."""
         sink = sys.stdout.buffer
         digest = hashlib.sha256()
 
@@ -115,7 +115,7 @@ class Download:
                     patience.wait(error)
 
     def _pieces(self, have: int) -> Iterator[bytes]:
-        """Yield the bytes from `have` on, as far as the connection holds."""
+        """Yield the bytes from `have` on, until the end or until the connection breaks."""
         if have and not self._etag:
             self._etag = self._api.request("HEAD", self._path).headers.get("ETag", "")
         headers = {"Range": f"bytes={have}-", "If-Range": self._etag} if have else {}
@@ -133,13 +133,15 @@ class Download:
                 raise self._api.server.unreachable(error) from error
 
     def _is_there(self, target: Path) -> bool:
-        """Whether the target is this very file. Raises CliError where it is anything else."""
+        """Return whether the target already is this file. Raises CliError if it is anything else."""
         if not os.path.lexists(target):
             return False
         if target.is_file() and target.stat().st_size == self._size and _digest_of(target) == self._sha256:
             return True
-        shown = output.typed(str(target))
-        raise CliError(f"{shown} is there already and is something else; move it away, or choose another: --to PATH")
+        quoted_path = output.typed(str(target))
+        raise CliError(
+            f"{quoted_path} is there already and is something else; move it away, or choose another: --to PATH"
+        )
 
     def _verify(self, digest: str) -> None:
         if digest != self._sha256:
@@ -150,7 +152,10 @@ class Download:
 
 
 def target_path(name: str, to: str) -> Path:
-    """Return where a file goes: `to`, in `to` where that is a directory, else here under its last segment."""
+    """Return where a file is written: to `to`, or under the last segment of its name.
+
+    The latter applies inside `to` if `to` is a directory, or inside the current directory if `to` is empty.
+    """
     last = name.rsplit("/", 1)[-1]
     path = Path(to or ".")
     if path.is_dir():
@@ -163,13 +168,16 @@ def target_path(name: str, to: str) -> Path:
 
 
 def part_path(target: Path, sha256: str) -> Path:
-    """Return the name under which bytes are gathered: NAME.part, or a short one where that would be too long."""
+    """Return the path in which bytes are collected: NAME.part, or a short name if that would be too long."""
     name = f"{target.name}.part"
     return target.with_name(name if len(os.fsencode(name)) <= MAX_NAME_BYTES else f"{sha256[:16]}.part")
 
 
 def _is_still(part: Path, sink: BinaryIO) -> bool:
-    """Whether the name still means the open file: another process may have finished it between opening and locking."""
+    """Return whether the path still names the open file.
+
+    Another process may have finished and renamed it between opening and locking.
+    """
     try:
         return os.path.samestat(part.stat(), os.fstat(sink.fileno()))
     except FileNotFoundError:
@@ -177,7 +185,7 @@ def _is_still(part: Path, sink: BinaryIO) -> bool:
 
 
 def _start(status: int, content_range: str) -> int:
-    """Return where a body starts: a 200 is the whole, whatever was asked for."""
+    """Return the offset at which a body starts; a 200 is the whole file, even if a range was asked for."""
     match = re.match(r"bytes (\d+)-", content_range, re.ASCII) if status == 206 else None
     return int(match[1]) if match else 0
 

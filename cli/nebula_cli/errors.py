@@ -1,12 +1,12 @@
-"""How a command can end other than well: one line for people, and the exit code of its kind."""
+"""The errors that end a command: each has a one-line message for the person, and an exit code."""
 
 from __future__ import annotations
 
 
 class CliError(Exception):
-    """The command failed. The message says what failed, why, and what to type next, in one line.
+    """The command failed. The message says in one line what failed, why, and what to type next.
 
-    `what` is that line without its `advice`.
+    `what` is the message without the advice.
     """
 
     exit_code = 1
@@ -16,7 +16,7 @@ class CliError(Exception):
         self.what = what
 
     def put_before(self, sentence: str) -> None:
-        """Begin the message with `sentence`; the exit code stays."""
+        """Put `sentence` before the message; the exit code stays the same."""
         self.what = f"{sentence} {self.what}"
         self.args = (f"{sentence} {self}",)
 
@@ -26,13 +26,13 @@ class CliError(Exception):
 
 
 class UsageError(CliError):
-    """The command line cannot be meant; nothing was done."""
+    """The command line is wrong; nothing was done."""
 
     exit_code = 2
 
 
 class Unreachable(CliError):
-    """No answer came from the server."""
+    """The server did not answer, or something other than Nebula answered."""
 
     exit_code = 3
 
@@ -44,19 +44,19 @@ class SignInAgain(CliError):
 
 
 class NotFound(CliError):
-    """No such thing, or none that this account may see."""
+    """It does not exist, or this account may not see it."""
 
     exit_code = 5
 
 
 class Interrupted(CliError):
-    """Ctrl-C, where there is something to say about how to go on."""
+    """Ctrl-C was pressed; the message says how to continue."""
 
     exit_code = 130
 
 
 class Refused(CliError):
-    """The server answered with a problem; `code` is its stable word, `status` its HTTP status."""
+    """The server answered with a problem; `code` is its stable code, `status` its HTTP status."""
 
     def __init__(self, message: str, *, code: str, status: int, retry_after_s: float | None = None) -> None:
         super().__init__(message)

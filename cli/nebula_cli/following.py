@@ -1,4 +1,4 @@
-"""Jobs as they go: a table that refreshes in place on a terminal, a line for each change elsewhere."""
+"""Shows jobs live: as a table that is updated in place on a terminal, else as one line per change."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from nebula_cli.signed_in import SignedIn, objects
 TITLES = ("ID", "STATE", "DONE", "SPEED", "LEFT", "NODE", "MAKES", "FILE")
 POLL_S = 1.0
 WATCHED = 40
-STEP = 10  # percent between two lines where nothing can be written over
+STEP = 10  # percent of progress between two lines, if lines cannot be overwritten
 
 
 class Names:
-    """The names of files by their ids, each asked for once."""
+    """Looks up the names of files by their ids, and asks the server for each only once."""
 
     def __init__(self, api: SignedIn) -> None:
         self._api = api
         self._known: dict[str, str] = {}
 
     def of(self, job: dict[str, Any]) -> str:
-        """Return the name of a job's file; its id if that is all there is, whose it is if the name is withheld."""
+        """Return the name of a job's file.
+
+        Returns the id if the file is not found, or whose private file it is if the server withholds the id.
+        """
         file_id = str(job.get("file_id") or "")
         if not file_id:
             return f"(a private file of {job['account']})" if job.get("account") else ""
@@ -38,7 +41,7 @@ class Names:
 
 
 def row(job: dict[str, Any], names: Names) -> tuple[str, ...]:
-    """Return a job's line of the table."""
+    """Return a job's row of the table."""
     return (
         lookup.short_id(job),
         shapes.job_state(job),
@@ -52,7 +55,7 @@ def row(job: dict[str, Any], names: Names) -> tuple[str, ...]:
 
 
 def follow(api: SignedIn, *, json: bool) -> None:
-    """Show the live jobs until none is left."""
+    """Show the live jobs until none of them is left."""
     watch = Watch(api)
     view = _Json() if json else _Table(api) if output.is_terminal(sys.stdout) else _Lines(api)
     patience = Patience(output.say)
@@ -73,7 +76,7 @@ def follow(api: SignedIn, *, json: bool) -> None:
 
 
 class Watch:
-    """The jobs that are live, and how those ended that were."""
+    """The jobs that are live, and those that ended while they were watched."""
 
     def __init__(self, api: SignedIn) -> None:
         self._api = api
@@ -83,12 +86,12 @@ class Watch:
 
     @property
     def jobs(self) -> list[dict[str, Any]]:
-        """What is watched: first what has ended, then what is live."""
+        """The watched jobs: first those that have ended, then those that are live."""
         return [*self._ended.values(), *self._live]
 
     @property
     def is_live(self) -> bool:
-        """Whether there is anything to wait for."""
+        """Whether any job is live."""
         return bool(self._live)
 
     def look(self) -> bool:
@@ -99,12 +102,12 @@ class Watch:
         if answer.status == 304:
             return False
         live = objects(answer.json()["items"])
-        still = {job["id"] for job in live}
+        live_ids = {job["id"] for job in live}
         for job in self._live:
-            if job["id"] not in still:
+            if job["id"] not in live_ids:
                 self._ended[job["id"]] = self._api.get(f"/jobs/{job['id']}")
-        # A retried job is live again.
-        self._ended = {job_id: job for job_id, job in self._ended.items() if job_id not in still}
+        # A job that was retried is live again.
+        self._ended = {job_id: job for job_id, job in self._ended.items() if job_id not in live_ids}
         self._live = live
         self._etag = answer.headers.get("ETag", "")
         return True
@@ -124,10 +127,10 @@ class _Table:
     def show(self, jobs: list[dict[str, Any]]) -> None:
         if not jobs:
             return
-        # Lines that the terminal would break, or that do not fit its height, could not be written over.
+        # Lines that the terminal would wrap, or that do not fit its height, could not be overwritten.
         columns, rows = _terminal_size()
-        shown = jobs[-max(rows - 3, 1) :]
-        lines = output.table(TITLES, [row(job, self._names) for job in shown])
+        visible_jobs = jobs[-max(rows - 3, 1) :]
+        lines = output.table(TITLES, [row(job, self._names) for job in visible_jobs])
         up = f"\x1b[{self._height}A" if self._height else ""
         sys.stdout.write(up + "".join(f"\x1b[2K{output.cut(line, columns - 1)}\n" for line in lines) + "\x1b[J")
         sys.stdout.flush()
@@ -141,14 +144,14 @@ class _Lines:
 
     def show(self, jobs: list[dict[str, Any]]) -> None:
         for job in jobs:
-            now = (shapes.job_state(job), int(100 * (job.get("progress") or 0)) // STEP)
-            if self._said.get(job["id"]) != now:
-                self._said[job["id"]] = now
+            state_and_step = (shapes.job_state(job), int(100 * (job.get("progress") or 0)) // STEP)
+            if self._said.get(job["id"]) != state_and_step:
+                self._said[job["id"]] = state_and_step
                 output.data("  ".join(output.clean(cell) for cell in row(job, self._names) if cell))
         sys.stdout.flush()
 
 
 def _terminal_size() -> tuple[int, int]:
-    import shutil  # only here, and slow to import
+    import shutil  # slow to import, and needed only here
 
     return shutil.get_terminal_size()

@@ -1,4 +1,4 @@
-"""Sizes, ages, durations and times: what people read, and what they type."""
+"""Formats sizes, ages, durations and times for people, and parses those that they type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def size(size_bytes: float) -> str:
-    """Return "1.5 GiB".
+    """Return a size with its unit.
 
     >>> size(1536 * 1024 * 1024)
     '1.5 GiB'
@@ -30,7 +30,7 @@ def _amount(amount: float, unit: str) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return "1:02:03" or "2:05"; nothing for None."""
+    """Return a duration as "1:02:03" or "2:05"; empty for None."""
     if seconds is None:
         return ""
     minutes, rest = divmod(round(max(seconds, 0)), 60)
@@ -39,18 +39,18 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(text: str | None) -> datetime | None:
-    """Return the aware time that an API's text means; None for one that is missing or odd."""
+    """Parse a time of the API; return it aware, or None if it is missing or invalid."""
     if not text:
         return None
     try:
-        found = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def age(text: str | None, now: datetime | None = None) -> str:
-    """Return how long ago an API's time was: "now", "12 min", "3 h", "5 d", "2 y"."""
+    """Return how long ago a time of the API was: "now", "12 min", "3 h", "5 d", "2 y"."""
     then = moment(text)
     if then is None:
         return ""
@@ -62,13 +62,13 @@ def age(text: str | None, now: datetime | None = None) -> str:
 
 
 def local_time(text: str | None) -> str:
-    """Return an API's time as this machine's clock shows it."""
+    """Return a time of the API in this machine's time zone."""
     then = moment(text)
     return "" if then is None else then.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def start_s(text: str) -> float:
-    """Return the seconds that `12:30`, `1:02:03` or `95` mean. Raises UsageError."""
+    """Parse a start time (`12:30`, `1:02:03` or `95`) into seconds. Raises UsageError."""
     match = re.fullmatch(r"(?:(?:(\d{1,3}):)?(\d{1,3}):)?(\d{1,6}(?:\.\d{1,3})?)", text, re.ASCII)
     if match is None:
         raise UsageError(f"--start {text!r} is no time; it takes 12:30, 1:02:03 or seconds.")
@@ -79,7 +79,7 @@ def start_s(text: str) -> float:
 
 
 def span_s(text: str) -> int:
-    """Return the seconds that `90m`, `6h`, `7d` mean. Raises UsageError."""
+    """Parse a length of time (`90m`, `6h`, `7d`, `2w`) into seconds. Raises UsageError."""
     match = re.fullmatch(r"(\d{1,6})([smhdw])", text, re.ASCII)
     if match is None or int(match[1]) == 0:
         raise UsageError(f"{text!r} is no span of time; it takes a number and a unit: 90m, 6h, 7d, 2w.")
@@ -87,7 +87,7 @@ def span_s(text: str) -> int:
 
 
 def count(option: str, text: str) -> int:
-    """Return the whole number above 0 that an option takes. Raises UsageError."""
+    """Parse the value of an option that takes a whole number above 0. Raises UsageError."""
     if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or int(text) == 0:
         raise UsageError(f"{option} {text!r} is no number; it takes 1 or more.")
     return int(text)

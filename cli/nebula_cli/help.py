@@ -1,4 +1,4 @@
-"""Help: the table of commands, and a command's usage with its docstring. Its words are the functions' own."""
+"""Help: the table of commands, and a command's usage line. The text comes from the command functions' docstrings."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 unreachable, 4 sign in again, 5 not fou
 
 def function_of(name: str) -> Callable[..., command_line.Plan]:
     """Import the module of a command and return its function."""
-    found: Callable[..., command_line.Plan] = getattr(import_module(f"nebula_cli.commands.{MODULES[name]}"), name)
-    return found
+    function: Callable[..., command_line.Plan] = getattr(import_module(f"nebula_cli.commands.{MODULES[name]}"), name)
+    return function
 
 
 def overview() -> str:
@@ -42,25 +42,25 @@ def of_command(name: str) -> str:
 
 
 def usage(name: str, function: Callable[..., Any]) -> str:
-    """Return how the command is typed."""
+    """Return the usage line of a command."""
     parts = [command_line.metavar(parameter) for parameter in command_line.positionals(function)]
-    told = option_lines(function)
-    parts += [f"[{told[option][0]}]" for option in command_line.options(function)]
+    lines = option_lines(function)
+    parts += [f"[{lines[option][0]}]" for option in command_line.options(function)]
     return " ".join(["nebula", name, *parts])
 
 
 def option_lines(function: Callable[..., Any]) -> dict[str, tuple[str, str]]:
-    """Return what the docstring says of each option: how it is typed, and what it does.
+    """Return each option that the docstring describes: how it is typed, and what it does.
 
-    The form is "--to FOLDER  put it there": two spaces part the two.
+    A line has the form "--to FOLDER  put it there": two spaces separate the two.
     """
     lines = [line.strip() for line in _docstring(function).splitlines() if line.lstrip().startswith("--")]
-    found = [line.partition("  ") for line in lines]
-    return {typed.split(" ")[0]: (typed, told.strip()) for typed, _, told in found}
+    partitions = [line.partition("  ") for line in lines]
+    return {typed.split(" ")[0]: (typed, description.strip()) for typed, _, description in partitions}
 
 
 def summary(function: Callable[..., Any]) -> str:
-    """Return a command's one line."""
+    """Return the first line of a command's docstring."""
     return _docstring(function).splitlines()[0]
 
 

@@ -1,4 +1,4 @@
-"""Local files that are uploaded: read in pieces, digested, and watched for changes underneath."""
+"""Local files to upload: read in pieces, digested, and checked for changes during the upload."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ SEND_READ = 256 * 1024
 
 
 class Changed(CliError):
-    """The file is not the one that the upload began with."""
+    """The file changed after the upload began."""
 
 
 class Source:
-    """One regular file as it was when the command started."""
+    """One regular file, with its size and time from when the command started."""
 
     def __init__(self, typed: str) -> None:
         self.path = Path(typed).absolute()
         self.typed = typed
-        found = _standing(self.path, typed)
-        self.size = found.st_size
-        self.modified_ns = found.st_mtime_ns
+        status = _standing(self.path, typed)
+        self.size = status.st_size
+        self.modified_ns = status.st_mtime_ns
 
     def name_in(self, folder: str) -> str:
-        """Return what the file is to be called: its own name, in a folder where one is given."""
+        """Return the file's name at the server: its own name, with the folder in front if one is given."""
         name = os.path.basename(os.path.normpath(self.typed))
         return f"{folder.rstrip('/')}/{name}" if folder else name
 
     def digest(self, read: Callable[[int], None]) -> str:
-        """Return the SHA-256 in hex; `read` hears of each piece's size. Raises Changed."""
+        """Return the SHA-256 in hex; call `read` with the size of each piece. Raises Changed."""
         digest = hashlib.sha256()
         with self.path.open("rb", buffering=0) as file:
             while piece := file.read(DIGEST_READ):
@@ -46,7 +46,10 @@ class Source:
         return digest.hexdigest()
 
     def pieces(self, offset: int, length: int, sent: Callable[[int], None]) -> Iterator[bytes]:
-        """Yield `length` bytes from `offset`; `sent` hears of each piece once the next is asked for. Raises Changed."""
+        """Yield `length` bytes from `offset` in pieces. Raises Changed.
+
+        Calls `sent` with the size of a piece when the next piece is asked for.
+        """
         with self.path.open("rb", buffering=0) as file:
             file.seek(offset)
             while length > 0:
@@ -56,18 +59,18 @@ class Source:
                 sent(len(piece))
 
     def check_unchanged(self) -> None:
-        """Raise Changed if size or time of the file are no longer those of the start; CliError if nobody can tell."""
+        """Raise Changed if the file's size or time has changed since the start; CliError if they cannot be read."""
         try:
-            found = self.path.stat()
-        except OSError as error:  # a disk that was unplugged is not another file
+            status = self.path.stat()
+        except OSError as error:  # an unplugged disk does not mean that the file has changed
             raise self._unreadable(error) from error
-        if (found.st_size, found.st_mtime_ns) != (self.size, self.modified_ns):
+        if (status.st_size, status.st_mtime_ns) != (self.size, self.modified_ns):
             raise self._changed()
 
     def _read(self, file: FileIO, most: int) -> bytes:
         try:
             piece = file.read(most)
-        except OSError as error:  # as it is, it would be taken for the connection's
+        except OSError as error:  # unconverted, it would be taken for an error of the connection
             raise self._unreadable(error) from error
         if not piece:
             raise self._changed()
@@ -77,20 +80,22 @@ class Source:
         return CliError(f"Cannot read {output.typed(self.typed)}: {error.strerror}.")
 
     def _changed(self) -> Changed:
-        shown = output.typed(self.typed)
-        return Changed(f"{shown} changed while it was being uploaded; when it is complete: nebula upload {shown}")
+        quoted_path = output.typed(self.typed)
+        return Changed(
+            f"{quoted_path} changed while it was being uploaded; when it is complete: nebula upload {quoted_path}"
+        )
 
 
 def _standing(path: Path, typed: str) -> os.stat_result:
-    shown = output.clean(typed)
+    clean_path = output.clean(typed)
     try:
-        found = path.stat()
-        if stat.S_ISREG(found.st_mode):
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode):
             path.open("rb").close()
-            return found
+            return status
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise UsageError(f"Cannot read {shown!r}: {why}. Nothing was uploaded.") from error
-    if stat.S_ISDIR(found.st_mode):
-        raise UsageError(f"{shown!r} is a directory; name the files in it. Nothing was uploaded.")
-    raise UsageError(f"{shown!r} is no regular file. Nothing was uploaded.")
+        raise UsageError(f"Cannot read {clean_path!r}: {why}. Nothing was uploaded.") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise UsageError(f"{clean_path!r} is a directory; name the files in it. Nothing was uploaded.")
+    raise UsageError(f"{clean_path!r} is no regular file. Nothing was uploaded.")

@@ -1,4 +1,4 @@
-"""Finding what a person means: a file by its name, a unique part of it, or its id; other things by their id's start."""
+"""Finds what a person named: a file by its name, a unique part of it, or its id; other things by their id's start."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from nebula_cli.errors import CliError, NotFound
 from nebula_cli.signed_in import SignedIn
 
 SHOWN = 10
-# An exact name may stand behind many names that only contain it; beyond this many, the part is too short to mean one.
+# An exact name may be listed after many names that contain it. Beyond this number the text is too short to name one.
 LOOKED_AT = 20_000
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 SHORT_ID = 8
 
 
 def file(api: SignedIn, text: str, *, trashed: bool = False) -> dict[str, Any]:
-    """Return the one file that `text` names, with its details. Raises NotFound, or CliError that lists several."""
-    found = _by_id(api, text) or _by_name(api, text, trashed)
-    return api.get(f"/files/{found['id']}")
+    """Return the file that `text` names, with its details. Raises NotFound, or CliError that lists several."""
+    match = _by_id(api, text) or _by_name(api, text, trashed)
+    return api.get(f"/files/{match['id']}")
 
 
 def file_anywhere(api: SignedIn, text: str) -> dict[str, Any]:
-    """Return the one file that `text` names, in the trash where nothing else has it."""
+    """Return the file that `text` names; looks in the trash only if no other file matches."""
     try:
         return file(api, text)
     except NotFound as nowhere:
@@ -36,27 +36,27 @@ def file_anywhere(api: SignedIn, text: str) -> dict[str, Any]:
 
 
 def by_id(things: Iterable[dict[str, Any]], text: str, what: str, listing: str) -> dict[str, Any]:
-    """Return the one thing whose id is or begins with `text`."""
-    wanted = text.lower()
-    found = [thing for thing in things if wanted and str(thing["id"]).startswith(wanted)]
-    if not found:
+    """Return the only thing whose id is `text` or begins with it. Raises NotFound, or CliError if several match."""
+    prefix = text.lower()
+    matches = [thing for thing in things if prefix and str(thing["id"]).startswith(prefix)]
+    if not matches:
         raise NotFound(f"There is no {what} {output.clean(text)!r}; see them: {listing}")
-    if len(found) > 1:
-        ids = ", ".join(str(thing["id"]) for thing in found[:SHOWN])
-        raise CliError(f"{len(found)} {what}s begin with {output.clean(text)!r}; type more of the id: {ids}")
-    return found[0]
+    if len(matches) > 1:
+        ids = ", ".join(str(thing["id"]) for thing in matches[:SHOWN])
+        raise CliError(f"{len(matches)} {what}s begin with {output.clean(text)!r}; type more of the id: {ids}")
+    return matches[0]
 
 
 def job(api: SignedIn, text: str) -> dict[str, Any]:
-    """Return the job whose id is or begins with `text`."""
+    """Return the job whose id is `text` or begins with it."""
     if UUID.fullmatch(text.lower()):
         return api.get(f"/jobs/{text.lower()}")
-    found = by_id(islice(api.items("/jobs"), LOOKED_AT), text, "job", "nebula jobs")
-    return api.get(f"/jobs/{found['id']}")
+    match = by_id(islice(api.items("/jobs"), LOOKED_AT), text, "job", "nebula jobs")
+    return api.get(f"/jobs/{match['id']}")
 
 
 def short_id(thing: dict[str, Any]) -> str:
-    """Return as much of an id as people need to type."""
+    """Return the start of an id, which is all that people need to type."""
     return str(thing.get("id", ""))[:SHORT_ID]
 
 
@@ -66,14 +66,14 @@ def _by_id(api: SignedIn, text: str) -> dict[str, Any] | None:
     try:
         return api.get(f"/files/{text.lower()}")
     except NotFound:
-        return None  # a file may be called like an id
+        return None  # a file's name may look like an id
 
 
 def _by_name(api: SignedIn, text: str, trashed: bool) -> dict[str, Any]:
-    where = {"trashed": "true"} if trashed else {}
-    found = list(islice(api.items("/files", {"q": text, **where}), LOOKED_AT)) if text else []
-    exact = [candidate for candidate in found if candidate["name"] == text]
-    matching = exact or found
+    filters = {"trashed": "true"} if trashed else {}
+    candidates = list(islice(api.items("/files", {"q": text, **filters}), LOOKED_AT)) if text else []
+    exact = [candidate for candidate in candidates if candidate["name"] == text]
+    matching = exact or candidates
     if not matching:
         raise NotFound(_nothing(text, trashed))
     if len(matching) > 1:
@@ -87,10 +87,10 @@ def _nothing(text: str, trashed: bool) -> str:
 
 
 def _several(text: str, matching: list[dict[str, Any]], *, same_name: bool) -> str:
-    shown = [
+    choices = [
         f"{candidate['id']} {output.clean(candidate['name'])} ({formats.size(candidate.get('size_bytes') or 0)})"
         for candidate in matching[:SHOWN]
     ]
     more = f"; and {len(matching) - SHOWN} more" if len(matching) > SHOWN else ""
     why = "files are called" if same_name else "files have in their names"
-    return f"{len(matching)} {why} {output.clean(text)!r}; name one by its id: {'; '.join(shown)}{more}"
+    return f"{len(matching)} {why} {output.clean(text)!r}; name one by its id: {'; '.join(choices)}{more}"

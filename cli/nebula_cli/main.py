@@ -1,4 +1,7 @@
-"""The entry: words to a plan, the plan carried out, every ending an exit code and at most one line on stderr."""
+"""The entry point: turns words into a plan and runs it.
+
+Every outcome becomes an exit code and at most one line on stderr.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         output.say("nebula: interrupted.")
         return INTERRUPTED
     except BrokenPipeError:
-        # Who reads the output has enough of it (`nebula ls | head`): that is no failure, and nothing more is written.
+        # The reader of the output closed it (`nebula ls | head`). This is not a failure; stop writing.
         _write_no_more()
         return 0
     except OSError as error:
@@ -41,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write_no_more() -> None:
-    """Let the rest of the output go nowhere: Python writes it when it ends, and would fail with a code of its own."""
+    """Discard the rest of the output: Python would write it at exit, fail, and end with its own exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -61,7 +64,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _planned_and_run(name: str, words: list[str]) -> int:
-    # Fire is imported here: --version, a mistyped command and this module's importers do without it.
+    # Fire is imported only here: --version, a mistyped command and importers of this module do not need it.
     from nebula_cli import command_line as bind
     from nebula_cli import help
 
@@ -91,7 +94,7 @@ def _check_text(arguments: list[str]) -> None:
 
 
 def _no_command(name: str) -> str:
-    import difflib  # slow to import, and only a mistake needs it
+    import difflib  # slow to import, and needed only after a typing mistake
 
     near = difflib.get_close_matches(name, MODULES, 1)
     hint = f"did you mean nebula {near[0]}?" if near else "see nebula --help."

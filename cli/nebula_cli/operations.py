@@ -1,4 +1,4 @@
-"""What the machine itself was asked to do, followed to its end."""
+"""Waits for an operation of the machine (backup, rollback) to end."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ POLL_S = 1.0
 
 
 def ended(api: SignedIn, asked: dict[str, Any], waited_s: float, otherwise: str) -> dict[str, Any]:
-    """Wait until an operation has ended, and return it; the gateway may restart meanwhile. Raises CliError."""
+    """Wait until an operation has ended, and return it. The gateway may restart meanwhile.
+
+    Raises CliError with the message `otherwise` if it has not ended after `waited_s`.
+    """
     patience, deadline = Patience(output.say), time.monotonic() + waited_s
     while time.monotonic() < deadline:
         try:
-            found = next((one for one in api.items("/operations") if one["id"] == asked["id"]), asked)
+            operation = next((one for one in api.items("/operations") if one["id"] == asked["id"]), asked)
             patience.got_on()
         except CliError as error:
             patience.wait(error)
             continue
-        if found.get("state") in {"done", "failed"}:
-            return found
+        if operation.get("state") in {"done", "failed"}:
+            return operation
         time.sleep(POLL_S)
     raise CliError(otherwise)

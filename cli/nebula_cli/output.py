@@ -1,4 +1,7 @@
-"""What people and programs read: data on stdout, talk on stderr, names without control characters, JSON one a line."""
+"""Output for people and programs: data on stdout, messages on stderr.
+
+Names are printed without control characters, JSON one object per line.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 COLOURS = {"red": "31", "green": "32", "yellow": "33"}
-# Marks that turn the direction of text around: they would make a name look like another one.
+# Characters that change the direction of text: they could make a name look like another one.
 DIRECTION_MARKS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def prepare() -> None:
-    """Make both streams able to print any name: what their encoding lacks is escaped."""
+    """Make stdout and stderr able to print any name: characters that their encoding lacks are escaped."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -24,62 +27,65 @@ def prepare() -> None:
 
 
 def data(text: str) -> None:
-    """Print a line of the answer."""
+    """Print a line of data on stdout."""
     print(text)
 
 
 def say(text: str) -> None:
-    """Talk to the person: stderr, one line, flushed."""
+    """Print a one-line message for the person on stderr, and flush it."""
     try:
         print(clean(text), file=sys.stderr, flush=True)
     except OSError:
-        return  # nobody listens any more; the exit code still tells
+        return  # stderr is closed; the exit code still tells the outcome
 
 
 def print_json(thing: Any) -> None:
-    """Print the API's object in one line. ASCII alone: exact in every encoding, and harmless in a terminal."""
+    """Print the API's object on one line, in ASCII only: exact in every encoding, and harmless in a terminal."""
     print(json.dumps(thing, separators=(",", ":")))
 
 
 def print_all(things: Iterable[Any]) -> None:
-    """Print the API's objects, one a line."""
+    """Print the API's objects, one per line."""
     for thing in things:
         print_json(thing)
 
 
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], colours: dict[str, str] | None = None) -> None:
-    """Print aligned lines."""
+    """Print a table with aligned columns (see `table`)."""
     for line in table(titles, rows, colours):
         data(line)
 
 
 def clean(text: str) -> str:
-    """Return text without what a terminal or the eye would obey: control characters, line breaks, direction marks."""
+    """Return text without characters that act on a terminal or mislead the eye.
+
+    Removed are control characters, line breaks and direction marks.
+    """
     if text.isascii() and text.isprintable():
         return text
     return "".join(character for character in text if not _obeyed(character))
 
 
 def typed(name: str) -> str:
-    """Return a name as one types it in a shell."""
+    """Return a name as it must be typed in a shell."""
     quoted = shlex.quote(clean(name))
     return f"-- {quoted}" if name.startswith("-") else quoted
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether lines of this stream can be written over: a terminal that knows how."""
+    """Return whether lines of this stream can be overwritten: it is a terminal, and not a dumb one."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def painted(text: str, colour: str) -> str:
-    """Return text in a colour where stdout is a terminal and NO_COLOR (no-color.org) is not set."""
+    """Return text in a colour if stdout is a terminal and NO_COLOR (no-color.org) is not set."""
     if colour not in COLOURS or os.environ.get("NO_COLOR") or not is_terminal(sys.stdout):
         return text
     return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]], colours: dict[str, str] | None = None) -> list[str]:
-    """Return aligned lines. The last column is as long as it is; a cell that is a key of `colours` is painted.
+    """Return aligned lines. The last column is not padded; a cell whose first word is a key of `colours` is coloured.
 
     >>> table(["SIZE", "NAME"], [["12 B", "a.txt"]])
     ['SIZE  NAME', '12 B  a.txt']
@@ -90,14 +96,14 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], colours: dict[st
 
 
 def cut(text: str, columns: int) -> str:
-    """Return as much of a line as fits so many columns."""
-    kept, used = [], 0
+    """Return the start of a line that fits into `columns` columns."""
+    fitting, used_columns = [], 0
     for character in text:
-        used += _columns(character)
-        if used > columns:
+        used_columns += _columns(character)
+        if used_columns > columns:
             break
-        kept.append(character)
-    return "".join(kept)
+        fitting.append(character)
+    return "".join(fitting)
 
 
 def _line(cells: list[str], widths: list[int], colours: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Players: which is here, what it is started with, and how it ended."""
+"""Video players: finds an installed one, starts it with its arguments, and reports how it ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nebula_cli import output
 from nebula_cli.errors import CliError, UsageError
 
 KNOWN = ("auto", "vlc", "mpv", "browser", "none")
-# Where a player is when it is installed, but not on the PATH (macOS).
+# Where macOS installs a player that is not on the PATH.
 BUNDLES = {
     "vlc": "/Applications/VLC.app/Contents/MacOS/VLC",
     "mpv": "/Applications/mpv.app/Contents/MacOS/mpv",
@@ -20,7 +20,10 @@ BUNDLES = {
 
 
 def chosen(wanted: str) -> str:
-    """Return which player to use: "none" where "auto" finds none. Raises UsageError or CliError."""
+    """Return which player to use; "none" if "auto" finds none.
+
+    Raises UsageError if the player is unknown, CliError if it is not installed.
+    """
     if wanted not in KNOWN:
         raise UsageError(f"--player {wanted!r} is not known; it takes {', '.join(KNOWN)}.")
     if wanted == "auto":
@@ -32,21 +35,21 @@ def chosen(wanted: str) -> str:
 
 @dataclass(frozen=True)
 class Captions:
-    """Addresses of subtitles; whether the first is shown at once."""
+    """The addresses of subtitles, and whether the player shows the first of them from the start."""
 
     urls: tuple[str, ...] = ()
     shows_first: bool = False
 
 
 def play(player: str, url: str, *, title: str, start_s: float, captions: Captions) -> None:
-    """Show `url` in a player and wait until it ends. Raises CliError where it failed."""
+    """Open `url` in a player and wait until it ends (not for a browser). Raises CliError on failure."""
     if player == "browser":
         if not webbrowser.open(url):
             raise CliError("No browser could be opened; print the address: --player none")
         return
     program = _program(player) or player
     command = arguments(player, program, url, title=title, start_s=start_s, captions=captions)
-    # Its own words go to stderr: stdout is for data.
+    # The player's own output goes to stderr, because stdout is for data.
     code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=2, check=False).returncode
     if code:
         ended = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
@@ -56,19 +59,19 @@ def play(player: str, url: str, *, title: str, start_s: float, captions: Caption
 def arguments(
     player: str, program: str, url: str, *, title: str, start_s: float, captions: Captions = Captions()
 ) -> list[str]:
-    """Return what a player is started with. The URL is a link: it needs no header, which VLC could not send."""
-    shown = output.clean(title)
+    """Return the command that starts a player. The URL is a link, so it needs no header (VLC cannot send one)."""
+    clean_title = output.clean(title)
     if player == "vlc":
         start = [f"--start-time={start_s:g}"] if start_s else []
-        # Without --play-and-exit VLC's window stays after the film, and so would the command.
-        # It shows the first of them, whatever else is said.
+        # Without --play-and-exit VLC's window stays open after the film, and the command would not end.
+        # VLC always shows the first of the subtitles that it gets, whatever other options say.
         texts = [f"--input-slave={'#'.join(captions.urls)}"] if captions.urls and captions.shows_first else []
-        return [program, *start, *texts, f"--meta-title={shown}", "--play-and-exit", "--", url]
+        return [program, *start, *texts, f"--meta-title={clean_title}", "--play-and-exit", "--", url]
     start = [f"--start=+{start_s:g}"] if start_s else []
-    texts = [f"--sub-file={one}" for one in captions.urls]
-    # Else it shows what comes last.
+    texts = [f"--sub-file={address}" for address in captions.urls]
+    # Without --sid, mpv shows the last subtitles that it gets.
     texts += [f"--sid={1 if captions.shows_first else 'no'}"] if captions.urls else []
-    return [program, *start, *texts, f"--force-media-title={shown}", "--", url]
+    return [program, *start, *texts, f"--force-media-title={clean_title}", "--", url]
 
 
 def _program(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""A progress bar: one line on stderr, written over while something moves. Silent where stderr is no terminal."""
+"""A progress bar: one line on stderr, rewritten during a transfer. Prints nothing if stderr is not a terminal."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ REDRAW_S = 0.1
 
 
 class Bar:
-    """How far one transfer is. Use as a context manager: leaving it clears the line.
+    """Shows the progress of one transfer. Use it as a context manager, which clears the line at the end.
 
-    NEBULA_PROGRESS=1 shows it wherever stderr goes.
+    NEBULA_PROGRESS=1 shows the bar even if stderr is not a terminal.
     """
 
     def __init__(self, label: str, total: int) -> None:
@@ -32,12 +32,12 @@ class Bar:
         self.clear()
 
     def start(self, done: int) -> None:
-        """Say where the transfer (re)starts: the speed counts from here."""
+        """Set the byte at which the transfer starts or restarts; the speed is measured from here."""
         self._first, self._began_at = done, time.monotonic()
         self.at(done)
 
     def at(self, done: int) -> None:
-        """Say how many bytes are done."""
+        """Set how many bytes are done."""
         self._done = done
         now = time.monotonic()
         if self._shown and (now - self._drawn_at >= REDRAW_S or done == self._total):
@@ -45,16 +45,16 @@ class Bar:
             self._write(self._text(now)[: shutil.get_terminal_size().columns - 1])
 
     def add(self, count: int) -> None:
-        """Say that `count` more bytes are done."""
+        """Add `count` to the bytes that are done."""
         self.at(self._done + count)
 
     def say(self, text: str) -> None:
-        """Say something else; the line comes back with the next bytes."""
+        """Print a message in place of the bar; the bar returns with the next bytes."""
         self.clear()
         output.say(text)
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Clear the line of the bar."""
         if self._shown:
             self._write("")
 

@@ -1,4 +1,4 @@
-"""Asking for names and passwords. Secrets come from a terminal's hidden prompt or from stdin, never from arguments."""
+"""Asks for names and passwords. Secrets come from a terminal's hidden prompt or from stdin, never from arguments."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from nebula_cli.errors import UsageError
 
 
 def username() -> str:
-    """Ask who signs in. Raises UsageError where there is nobody to ask."""
+    """Ask for the account's name. Raises UsageError if stdin is not a terminal."""
     _check_terminal("--username NAME")
     print("Name: ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip()
 
 
 def password(prompt: str) -> str:
-    """Ask for a password without showing it. Raises UsageError where there is nobody to ask."""
+    """Ask for a password without showing it. Raises UsageError if stdin is not a terminal."""
     _check_terminal("--password-stdin")
     try:
         return getpass.getpass(prompt)
@@ -25,7 +25,7 @@ def password(prompt: str) -> str:
 
 
 def new_password() -> str:
-    """Ask for a new password twice. Raises UsageError where the two differ."""
+    """Ask for a new password twice. Raises UsageError if the two differ."""
     first = password("New password: ")
     if password("The new password again: ") != first:
         raise UsageError("The two new passwords differ; nothing was changed.")
@@ -33,7 +33,7 @@ def new_password() -> str:
 
 
 def from_stdin(count: int) -> list[str]:
-    """Read `count` lines, one secret each. Raises UsageError where there are fewer."""
+    """Read `count` lines with one secret each. Raises UsageError if one is missing or empty."""
     try:
         lines = [sys.stdin.readline() for _ in range(count)]
     except UnicodeDecodeError:

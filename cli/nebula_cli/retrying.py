@@ -1,4 +1,4 @@
-"""Trying again after a connection broke: growing waits, a bound, and a word about it."""
+"""Retrying after a connection broke: the waits grow, the number of tries is limited, and each retry is announced."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from nebula_cli.errors import CliError, Refused, Unreachable
 
 TRIES = 8
 LONGEST_S = 30.0
-# Busy, a store that is away, a body that stalled, a newer attempt: the same may work in a moment.
+# Server busy, object store unreachable, body stalled, newer attempt running: the same request may work in a moment.
 PASSING = frozenset({408, 409, 429, 500, 502, 503, 504})
-BROKE_OFF = "incomplete_body"  # a 400 that says nothing about the bytes: they did not all arrive
+BROKE_OFF = "incomplete_body"  # a 400 that does not mean that the bytes are wrong, only that some did not arrive
 
 
 class Patience:
-    """How often one transfer has failed since it last got on."""
+    """Counts how often one transfer has failed since it last made progress."""
 
     def __init__(self, say: Callable[[str], None], sleep: Callable[[float], None] = time.sleep) -> None:
         self._say, self._sleep = say, sleep
         self._failures = 0
 
     def got_on(self) -> None:
-        """Bytes have moved: begin to count anew."""
+        """Reset the count, because bytes were transferred."""
         self._failures = 0
 
     def wait(self, error: CliError) -> None:
-        """Wait before the next try. Raises `error` itself where waiting cannot help, or has not helped often enough."""
+        """Wait before the next try. Raises `error` itself if waiting cannot help, or after `TRIES` failures."""
         self._failures += 1
         if not may_pass(error) or self._failures >= TRIES:
             raise error
@@ -39,7 +39,7 @@ class Patience:
 
 
 def may_pass(error: CliError) -> bool:
-    """Return whether the same request may work later."""
+    """Return whether the same request may succeed later."""
     if isinstance(error, Refused):
         return error.status in PASSING or error.code == BROKE_OFF
     return isinstance(error, Unreachable)

@@ -1,4 +1,4 @@
-"""The API's objects in people's words: a file's state, a film's length and picture, a job's progress."""
+"""Describes the API's objects for people: a file's state, a film's picture size, a job's state, progress and speed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from nebula_cli import formats
 
-MOST_OF_A_REASON = 60  # letters; the whole of it is in `nebula job ID`
+MOST_OF_A_REASON = 60  # characters; `nebula job ID` shows the whole reason
 LIVE = frozenset({"queued", "running", "paused"})
 STATE_COLOURS = {
     "ready": "green",
@@ -30,7 +30,7 @@ STATE_COLOURS = {
 
 
 def state(file: Mapping[str, Any]) -> str:
-    """Return "ready", or "processing 42 %" where a film is being made."""
+    """Return a file's state: "ready", or "processing 42 %" while a film is being made."""
     name = str(file.get("state", ""))
     if name != "processing":
         return name
@@ -38,7 +38,10 @@ def state(file: Mapping[str, Any]) -> str:
 
 
 def progress(file: Mapping[str, Any]) -> float:
-    """Return how far the film-making is (0..1): of the job that is furthest: one representation is enough."""
+    """Return the progress of making the film (0..1).
+
+    This is the progress of the job that is furthest, because one rendition is enough to play the film.
+    """
     if isinstance(file.get("progress"), (int, float)):
         return float(file["progress"])
     live = [job for job in file.get("jobs") or [] if job.get("state") in LIVE and job.get("kind") == "rendition"]
@@ -46,19 +49,22 @@ def progress(file: Mapping[str, Any]) -> float:
 
 
 def percent(fraction: float | None) -> str:
-    """Return "42 %"; never 100 before the end."""
+    """Return "42 %", rounded down, so that 100 % appears only at the end."""
     return f"{int(100 * (fraction or 0))} %"
 
 
 def picture(thing: Mapping[str, Any]) -> str:
-    """Return "1920x1080", or nothing."""
+    """Return the size of the picture, "1920x1080"; empty if it is unknown."""
     if not (thing.get("width") and thing.get("height")):
         return ""
     return f"{thing['width']}x{thing['height']}"
 
 
 def job_state(job: Mapping[str, Any]) -> str:
-    """Return "running", or with its reason "paused (on battery at 40 %)", "queued (Waits: The disk is full ...)"."""
+    """Return a job's state, with its reason if there is one.
+
+    Examples: "running", "paused (on battery at 40 %)", "queued (Waits: The disk is full ...)".
+    """
     state = str(job.get("state", ""))
     reason = str({"paused": job.get("paused_reason"), "queued": job.get("error")}.get(state) or "")
     return f"{state} ({_short(reason)})" if reason else state
@@ -69,17 +75,17 @@ def _short(reason: str) -> str:
 
 
 def job_progress(job: Mapping[str, Any]) -> str:
-    """Return how far a job is: "42 %"; nothing where it has not begun or says it by its state."""
+    """Return a job's progress, "42 %"; empty unless the job is running or paused."""
     return percent(job.get("progress")) if job.get("state") in {"running", "paused"} else ""
 
 
 def speed(job: Mapping[str, Any]) -> str:
-    """Return "3.2x" for a running job: media seconds per second."""
+    """Return a running job's speed in seconds of media per second, "3.2x"; empty for other jobs."""
     return f"{job['speed']:.1f}x" if job.get("speed") and job.get("state") == "running" else ""
 
 
 def eta(job: Mapping[str, Any]) -> str:
-    """Return the time that a running job still takes."""
+    """Return the estimated time until a running job ends; empty for other jobs."""
     return formats.duration(job.get("eta_s")) if job.get("state") == "running" else ""
 
 

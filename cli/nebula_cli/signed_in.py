@@ -1,4 +1,7 @@
-"""Requests of an account: a fresh access token on each, renewed under a lock that all processes of this user share."""
+"""Requests of a signed-in account. Each carries a fresh access token.
+
+Tokens are renewed under a lock that all processes of this user share.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ MAX_PAGES = 100_000
 
 
 class SignedIn:
-    """The API as the signed-in account sees it. Paths are those below /api/v1."""
+    """The API as the signed-in account sees it. Paths are relative to /api/v1."""
 
     def __init__(self, keyring: Keyring | None = None) -> None:
         self.keyring = keyring or Keyring()
@@ -26,12 +29,12 @@ class SignedIn:
 
     @property
     def username(self) -> str:
-        """Who is signed in."""
+        """The name of the account that is signed in."""
         return self._credentials.username
 
     @property
     def session_id(self) -> str:
-        """This device's session."""
+        """The id of this device's session."""
         return self._credentials.session_id
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -39,20 +42,20 @@ class SignedIn:
         return self.request("GET", path, query=query).json()
 
     def send(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        """Send a JSON body; return the answer's object, empty where it has none."""
+        """Send a JSON body; return the answer's object, or an empty one if the answer has no body."""
         answer = self.request(method, path, json_body=body)
         return answer.json() if answer.body else {}
 
     def items(self, path: str, query: Mapping[str, str] | None = None, *, page: int = PAGE) -> Iterator[dict[str, Any]]:
-        """Go through a listing, page after page."""
-        asked = {**(query or {}), "limit": str(page)}
+        """Yield the items of a listing, fetching one page after another."""
+        parameters = {**(query or {}), "limit": str(page)}
         for _ in range(MAX_PAGES):
-            listing = self.get(path, asked)
+            listing = self.get(path, parameters)
             yield from objects(listing["items"])
             cursor = listing.get("next_cursor")
             if not cursor:
                 return
-            asked["cursor"] = str(cursor)
+            parameters["cursor"] = str(cursor)
 
     def request(
         self,
@@ -63,9 +66,9 @@ class SignedIn:
         json_body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send a request; a refused access token is renewed once. Raises what any answer but a good one means.
+        """Send a request; renew the access token once if it is refused. Raises CliError if the status is not 2xx.
 
-        A 304 is a good one if `headers` asked for it.
+        A 304 is returned too if `headers` contains If-None-Match.
         """
         for attempt in (1, 2):
             token = self.access_token()
@@ -82,12 +85,12 @@ class SignedIn:
     def send_once(
         self, method: str, path: str, headers: Mapping[str, str], body: Iterable[bytes] | None = None
     ) -> Answer:
-        """Send a body that cannot be sent again; return the answer, whatever its status. `path` is absolute."""
-        sent = {**headers, **_bearer(self.access_token())}
-        return self.server.request(method, path, headers=sent, body=body)
+        """Send a body that cannot be sent twice; return the answer, whatever its status. `path` is absolute."""
+        all_headers = {**headers, **_bearer(self.access_token())}
+        return self.server.request(method, path, headers=all_headers, body=body)
 
     def stream(self, path: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
-        """GET a body to be read piece by piece; a refused access token is renewed once."""
+        """GET a body to be read piece by piece; renew the access token once if it is refused."""
         token = self.access_token()
         response = self.server.stream(V1 + path, {**headers, **_bearer(token)})
         if response.status == 401:
@@ -96,23 +99,23 @@ class SignedIn:
         return response
 
     def access_token(self) -> str:
-        """Return a token that is good for the next request."""
+        """Return a token that is valid for the next request."""
         if not self._credentials.is_fresh():
             return self.renew(self._credentials.access_token)
         return self._credentials.access_token
 
     def renew(self, spent: str) -> str:
-        """Return an access token other than `spent`: the one that another process got, or a new one.
+        """Return an access token other than `spent`: one that another process obtained, or a new one.
 
-        Raises SignInAgain where the server ended the session. Whatever else goes wrong leaves the credentials alone: a
-        refresh whose answer was lost can be sent again.
+        Raises SignInAgain if the server ended the session. No other error changes the credentials, because a refresh
+        can be sent again if its answer was lost.
         """
         with self.keyring.locked():
-            found = self.keyring.get(self.server.url)
-            if found.access_token == spent or not found.is_fresh():
-                found = self._refreshed(found)
-            self._credentials = found
-        return found.access_token
+            credentials = self.keyring.get(self.server.url)
+            if credentials.access_token == spent or not credentials.is_fresh():
+                credentials = self._refreshed(credentials)
+            self._credentials = credentials
+        return credentials.access_token
 
     def _refreshed(self, old: Credentials) -> Credentials:
         answer = self.server.request("POST", f"{V1}/auth/refresh", json_body={"refresh_token": old.refresh_token})
@@ -125,7 +128,7 @@ class SignedIn:
 
 
 def forget(keyring: Keyring, server: str) -> None:
-    """Drop the session of this machine."""
+    """Remove this machine's session at `server` from the credentials file."""
     with keyring.locked():
         keyring.drop(server)
 

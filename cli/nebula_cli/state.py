@@ -1,4 +1,4 @@
-"""The state directory: private files, written whole or not at all, and locks between the processes of one user."""
+"""The state directory: private files, written completely or not at all, and locks between the processes of a user."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ LOCK_WAIT_S = 60.0
 
 
 class Damaged(SignInAgain):
-    """A state file does not hold what Nebula writes."""
+    """The content of a state file is not what Nebula writes."""
 
 
 def directory() -> Path:
-    """Return $XDG_STATE_HOME/nebula, made if missing; nobody else can look into it."""
+    """Return $XDG_STATE_HOME/nebula; create it if missing. Other users cannot read it."""
     home = os.environ.get("XDG_STATE_HOME", "")
-    # The XDG specification: a relative path is to be ignored.
+    # The XDG specification says that a relative path must be ignored.
     base = Path(home) if os.path.isabs(home) else Path.home() / ".local" / "state"
     return private_directory(base / "nebula")
 
 
 def private_directory(path: Path) -> Path:
-    """Make the directory if it is missing, and close it to others."""
+    """Create the directory if it is missing, and remove other users' access to it."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.stat().st_mode & 0o077:
         path.chmod(0o700)
@@ -37,26 +37,26 @@ def private_directory(path: Path) -> Path:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return a state file's object; None where there is none.
+    """Return the object in a state file; None if the file does not exist.
 
-    Raises CliError where others may read the file (its secrets are no longer secret), Damaged where it is not ours.
+    Raises CliError if other users may read the file (its secrets may be known), Damaged if its content is not valid.
     """
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
                 raise CliError(f"Other users may read {path}; close it to them: chmod 600 {path}")
-            found = json.loads(file.read())
+            content = json.loads(file.read())
     except FileNotFoundError:
         return None
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        content = None
+    if not isinstance(content, dict):
         raise Damaged(f"{path} is damaged; sign in again: nebula login")
-    return found
+    return content
 
 
 def write_json(path: Path, thing: dict[str, Any]) -> None:
-    """Write a state file: to the side, synced, then switched, so that a crash leaves the old one or the new one."""
+    """Write a state file: write a temporary file, sync it, rename it. A crash leaves the old or the new content."""
     aside = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -73,7 +73,7 @@ def write_json(path: Path, thing: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, *, busy: str, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
-    """Hold the lock file `path`. Raises CliError(busy) where another process keeps it for `wait_s`."""
+    """Hold a lock on the file `path`. Raises CliError(busy) if another process still holds it after `wait_s`."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         deadline = time.monotonic() + wait_s
@@ -87,7 +87,7 @@ def locked(path: Path, *, busy: str, wait_s: float = LOCK_WAIT_S) -> Iterator[No
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file if nobody else has; the lock goes with the descriptor."""
+    """Lock an open file; return False if it is locked already. The lock ends when the descriptor is closed."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

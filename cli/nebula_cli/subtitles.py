@@ -1,4 +1,4 @@
-"""A file's subtitles as people name them: by language, by title, by id, or "none"."""
+"""Finds a file's subtitles by what a person typed: a language, a title, an id, or "none"."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ TITLES = ("SUBTITLES", "FOR", "SIZE", "ID", "TITLE")
 
 
 def rows(file: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Return what `info` says of each of a file's subtitles, below TITLES."""
+    """Return a table row for each of a file's subtitles, with the columns of TITLES, for `nebula info`."""
     return [_row(each) for each in _all(file)]
 
 
 def handed(file: Mapping[str, Any], wanted: str) -> tuple[list[dict[str, Any]], bool]:
-    """Return a file's subtitles as a player gets them, and whether it is to show the first at once.
+    """Return a file's subtitles in the order for a player, and whether it shows the first from the start.
 
-    Where nothing is wanted the film's own choice is shown, else what it forces, else nothing. Raises NotFound.
+    If `wanted` is empty, the film's default subtitles come first, else its forced ones; if it has neither, none are
+    shown. Raises NotFound.
     """
     chosen = _matching(file, wanted) if wanted else [each for each in _all(file) if _is_shown_unasked(each)]
     first = sorted(chosen, key=_is_special if wanted else _is_no_default)[:1]
@@ -28,21 +29,21 @@ def handed(file: Mapping[str, Any], wanted: str) -> tuple[list[dict[str, Any]], 
 
 
 def one(file: Mapping[str, Any], wanted: str) -> dict[str, Any]:
-    """Return the only subtitles that `wanted` names. Raises NotFound, or CliError that lists several."""
-    found = _matching(file, wanted)
-    if len(found) > 1:
-        shown = "; ".join(f"{each['id']} {output.clean(_named(each))}" for each in found[: lookup.SHOWN])
-        raise CliError(f"{len(found)} subtitles are {output.clean(wanted)!r}; name one by its id: {shown}")
-    return found[0]
+    """Return the subtitles that `wanted` names. Raises NotFound, or CliError with a list if there are several."""
+    matches = _matching(file, wanted)
+    if len(matches) > 1:
+        choices = "; ".join(f"{each['id']} {output.clean(_named(each))}" for each in matches[: lookup.SHOWN])
+        raise CliError(f"{len(matches)} subtitles are {output.clean(wanted)!r}; name one by its id: {choices}")
+    return matches[0]
 
 
 def languages(file: Mapping[str, Any]) -> str:
-    """Return "de, en": what there is."""
+    """Return the languages of a file's subtitles, as "de, en"."""
     return ", ".join(dict.fromkeys(_language(each) for each in _all(file)))
 
 
 def file_name(file: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    """Return what the subtitles of a file are called, as players look for them: film.de.vtt."""
+    """Return the file name under which players look for these subtitles: film.de.vtt."""
     last = str(file["name"]).rsplit("/", 1)[-1]
     stem = last.rpartition(".")[0] or last
     language = found.get("language")
@@ -56,9 +57,9 @@ def _all(file: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _matching(file: Mapping[str, Any], wanted: str) -> list[dict[str, Any]]:
     word = wanted.lower()
     for fits in (_is_in_language, _is_of_language, _is_titled, _has_id):
-        found = [each for each in _all(file) if word and fits(each, word)]
-        if found:
-            return found
+        matches = [each for each in _all(file) if word and fits(each, word)]
+        if matches:
+            return matches
     there_are = f"; there are: {languages(file)}" if _all(file) else " and no others"
     raise NotFound(f"There are no subtitles {output.clean(wanted)!r}{there_are}; see: nebula info {file['id']}")
 
@@ -88,7 +89,7 @@ def _is_no_default(found: Mapping[str, Any]) -> bool:
 
 
 def _is_special(found: Mapping[str, Any]) -> bool:
-    # Who asks for a language means all that is said.
+    # A person who asks for a language wants everything that is said, so forced subtitles come last.
     return bool(found.get("forced"))
 
 
@@ -107,5 +108,5 @@ def _purpose(found: Mapping[str, Any]) -> str:
 
 
 def _named(found: Mapping[str, Any]) -> str:
-    told = [_language(found), _purpose(found), str(found.get("title") or "")]
-    return " ".join(word for word in told if word)
+    words = [_language(found), _purpose(found), str(found.get("title") or "")]
+    return " ".join(word for word in words if word)

@@ -1,4 +1,4 @@
-"""The client's half of tus 1.0.0 (tus.io/protocols/resumable-upload): create, ask where it stands, send on, end."""
+"""The client's half of tus 1.0.0 (tus.io/protocols/resumable-upload): create an upload, ask its offset, send, end."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from nebula_cli.errors import CliError, Refused, Unreachable
 from nebula_cli.signed_in import SignedIn
 
 VERSION = {"Tus-Resumable": "1.0.0"}
-# Problems that say that the server will never take these bytes. Everything else may pass, or a person can help.
+# Problems which mean that the server will never accept these bytes. Others may pass by themselves or be fixed.
 FOR_GOOD = frozenset({"digest_mismatch", "checksum_mismatch", "body_too_long"})
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How far an upload is at the server."""
+    """The status of an upload at the server."""
 
     offset: int
-    file_id: str | None  # where everything came and was checked
-    error: str  # why the server gave it up; else empty
+    file_id: str | None  # set once all bytes have arrived and were checked
+    error: str  # why the server gave the upload up; empty if it did not
 
 
 class Gone(CliError):
-    """The server has no such upload any more."""
+    """The server does not have this upload any more."""
 
 
 def refuses_for_good(error: CliError) -> bool:
-    """Return whether the server said that it will never take an upload's bytes: only then is there nothing to keep."""
+    """Return whether the server will never accept an upload's bytes; in all other cases the upload is worth keeping."""
     return isinstance(error, Refused) and error.code in FOR_GOOD
 
 
@@ -43,17 +43,17 @@ def create(api: SignedIn, size: int, metadata: dict[str, str]) -> str:
     location = answer.headers.get("Location", "")
     if not location:
         raise Unreachable(f"{api.server.url} did not say where the upload goes; see nebula ping")
-    # Only the path is taken: the token goes to the server that was signed in at, whatever a Location says.
+    # Use only the path: whatever a Location says, the token goes only to the server at which the person signed in.
     return urlsplit(urljoin(f"{api.server.url}{V1}/uploads", location)).path
 
 
 def ask(api: SignedIn, path: str) -> Standing:
-    """Return how far the upload is. Raises Gone."""
+    """Return the status of the upload. Raises Gone."""
     return _standing(api, _authorised(api, "HEAD", path))
 
 
 def send(api: SignedIn, path: str, offset: int, length: int, body: Iterable[bytes]) -> Standing:
-    """Send bytes from `offset` on; return how far the upload is then. Raises Gone, or what the server refuses."""
+    """Send bytes from `offset` on; return the upload's status after that. Raises Gone, or Refused."""
     headers = {
         **VERSION,
         "Upload-Offset": str(offset),
@@ -64,13 +64,13 @@ def send(api: SignedIn, path: str, offset: int, length: int, body: Iterable[byte
     answer = api.send_once("PATCH", path, headers, body)
     if answer.status == 401:
         api.renew(token)
-        # The body is spent: who sends asks again how far the upload is.
+        # The body is consumed, so the caller must ask for the offset again.
         raise Refused("The access token ran out", code="token_ran_out", status=503, retry_after_s=0)
     return _standing(api, answer)
 
 
 def end(api: SignedIn, path: str) -> None:
-    """Tell the server to forget the upload; that it is gone already is as good."""
+    """Tell the server to remove the upload; it is no error if it is already removed."""
     _authorised(api, "DELETE", path)
 
 
@@ -87,7 +87,7 @@ def _standing(api: SignedIn, answer: Answer) -> Standing:
     if answer.status in {404, 410}:
         if "Tus-Resumable" in answer.headers:
             raise Gone("The server has no such upload any more.")
-        # A proxy's answer, or another program's: it knows nothing of the upload.
+        # The answer came from a proxy or another program, which knows nothing about the upload.
         raise client.not_nebula(answer, api.server)
     client.checked(answer, api.server)
     offset = answer.headers.get("Upload-Offset", "")

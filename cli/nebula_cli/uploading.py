@@ -1,7 +1,7 @@
-"""One upload from start to file: skip what is there, send the rest in pieces, go on after anything that broke it off.
+"""One upload from start to end: skips what the server has, sends the rest in pieces, and continues after interruptions.
 
-What a second run needs to go on (the upload's path at the server, the file's size, time and digest) is in the state
-directory from before the first byte until the file is there.
+A second run needs the upload's path at the server, and the file's size, time and digest. They are kept in a note in
+the state directory, from before the first byte is sent until the server has the file.
 """
 
 from __future__ import annotations
@@ -30,32 +30,32 @@ MAX_ROUNDS = 1_000_000
 
 @dataclass(frozen=True)
 class Note:
-    """What a second run must know."""
+    """What a second run needs to continue the upload."""
 
     path: str
     size: int
     modified_ns: int
     sha256: str
-    upload: str = ""  # its path at the server; empty before it was created
+    upload: str = ""  # the upload's path at the server; empty before it is created
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The file, and whether its bytes were there already."""
+    """The file, and whether the upload was skipped because the server had it already."""
 
     file: dict[str, Any]
     skipped: bool
 
 
 class Upload:
-    """Brings one local file to the account under `name`."""
+    """Uploads one local file to the account under `name`."""
 
     def __init__(self, api: SignedIn, source: Source, name: str, *, private: bool) -> None:
         self._api, self._source, self._name, self._private = api, source, name, private
         self._notes = Notes(api, source, name)
 
     def run(self) -> Outcome:
-        """Upload the file. May be called again, in another process too, after it failed in any way. Raises CliError."""
+        """Upload the file. After any failure it may be called again, also in another process. Raises CliError."""
         with self._notes.locked():
             try:
                 return self._run()
@@ -86,7 +86,10 @@ class Upload:
         return digest
 
     def _existing(self, digest: str) -> dict[str, Any] | None:
-        """Return the account's file of this name and digest: out of the trash, private where that was asked for."""
+        """Return the account's file with this name and digest, or None.
+
+        Restores the file if it is in the trash, and makes it private if that was asked for.
+        """
         for trashed in ("false", "true"):
             for file in self._api.items("/files", {"sha256": digest, "trashed": trashed}):
                 if file["name"] == self._name and file.get("account") == self._api.username:
@@ -106,10 +109,10 @@ class Upload:
             patience = Patience(bar.say)
             for _ in range(MAX_ROUNDS):
                 try:
-                    standing = self._caught_up(digest, bar, patience)
-                    return self._file_id(standing)
+                    status = self._caught_up(digest, bar, patience)
+                    return self._file_id(status)
                 except tus.Gone:
-                    # It expired, or the server started anew: begin again, but not for ever.
+                    # The upload expired, or the server lost it: start again, but not for ever.
                     self._notes.write(self._note(digest))
                     patience.wait(Refused("The server lost the upload", code="gone", status=503, retry_after_s=0))
                 except CliError as error:
@@ -118,22 +121,22 @@ class Upload:
         raise CliError(f"{output.typed(self._source.typed)} could not be uploaded.")
 
     def _caught_up(self, digest: str, bar: Bar, patience: Patience) -> tus.Standing:
-        """Send what is missing; return the standing when every byte is there."""
+        """Send the missing bytes; return the upload's status when the server has them all and has checked them."""
         path = self._upload_path(digest)
-        standing = tus.ask(self._api, path)
-        bar.start(standing.offset)
-        while standing.offset < self._source.size:
+        status = tus.ask(self._api, path)
+        bar.start(status.offset)
+        while status.offset < self._source.size:
             self._source.check_unchanged()
-            length = min(PIECE, self._source.size - standing.offset)
-            pieces = self._source.pieces(standing.offset, length, bar.add)
-            before, standing = standing, tus.send(self._api, path, standing.offset, length, pieces)
-            if standing.offset > before.offset:
+            length = min(PIECE, self._source.size - status.offset)
+            pieces = self._source.pieces(status.offset, length, bar.add)
+            previous, status = status, tus.send(self._api, path, status.offset, length, pieces)
+            if status.offset > previous.offset:
                 patience.got_on()
-            bar.at(standing.offset)
-        return self._settled(path, standing)
+            bar.at(status.offset)
+        return self._settled(path, status)
 
     def _settled(self, path: str, standing: tus.Standing) -> tus.Standing:
-        """Wait until the server has checked the digest."""
+        """Wait until the server has checked the digest; return the upload's status then."""
         deadline = time.monotonic() + VERIFY_S
         while standing.file_id is None and not standing.error:
             if time.monotonic() > deadline:
@@ -159,7 +162,7 @@ class Upload:
         return path
 
     def _metadata(self, digest: str) -> dict[str, str]:
-        # No filetype: the server tells it from the name, the same on every client.
+        # No filetype: the server derives it from the name, in the same way for every client.
         return {
             "filename": self._name,
             "sha256": digest,
@@ -167,9 +170,10 @@ class Upload:
         }
 
     def _end_if_hopeless(self, error: CliError) -> None:
-        """End the upload if the file is another one now, or if the server refused its bytes for good.
+        """End the upload if the file has changed, or if the server refused its bytes for good; raise that error.
 
-        Nothing else ends it: what came stays at the server, and the note here, so that a second run goes on.
+        Nothing else ends it. The server keeps the bytes that it received, and the note stays here, so that a second
+        run can continue.
         """
         hopeless = error if tus.refuses_for_good(error) else None
         try:
@@ -181,7 +185,7 @@ class Upload:
         note = self._notes.read()
         self._notes.remove()
         if note is not None and note.upload:
-            with suppress(CliError):  # the server forgets it by itself
+            with suppress(CliError):  # the server removes it by itself later
                 tus.end(self._api, note.upload)
         raise hopeless
 
@@ -193,7 +197,7 @@ class Upload:
 
 
 class Notes:
-    """The note of one upload: this file, under this name, to this account at this server."""
+    """Keeps the note of one upload. It is identified by server, account, local path and name."""
 
     def __init__(self, api: SignedIn, source: Source, name: str) -> None:
         self._folder = state.private_directory(state.directory() / "uploads")
@@ -204,16 +208,16 @@ class Notes:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from uploading the same at once: each would break off the other's."""
+        """Keep other processes from uploading the same file at once: each would interrupt the other."""
         busy = f"Another nebula is uploading {output.typed(self._source.typed)}; wait for it, or end it."
         with state.locked(self._path.with_suffix(".lock"), busy=busy, wait_s=0):
             yield
 
     def read(self) -> Note | None:
-        """Return the note where it is of the file as it is now."""
+        """Return the note; None if there is none, or if the file has changed since."""
         try:
-            found = state.read_json(self._path)
-            note = None if found is None else Note(**found)
+            members = state.read_json(self._path)
+            note = None if members is None else Note(**members)
         except (state.Damaged, TypeError):
             return None
         source = self._source
@@ -221,16 +225,16 @@ class Notes:
         return note if fits else None
 
     def write(self, note: Note) -> None:
-        """Keep the note."""
+        """Store the note."""
         state.write_json(self._path, asdict(note))
 
     def remove(self) -> None:
-        """Forget it."""
+        """Delete the note."""
         self._path.unlink(missing_ok=True)
 
 
 def _tidy(folder: Path) -> None:
-    """Remove what the server has forgotten too."""
+    """Remove the notes of uploads that the server has removed too."""
     oldest = time.time() - NOTE_LIFE_S
     for path in folder.iterdir():
         try:

@@ -1,1 +1,1 @@
-"""The commands by subject. Each is a function with keyword-only options whose docstring is its help."""
+"""The commands, one module per subject. Each is a function with keyword-only options; its docstring is its help."""

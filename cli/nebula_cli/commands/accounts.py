@@ -1,4 +1,4 @@
-"""Signing in and out, passwords, sessions, and whether the server is there."""
+"""The commands for signing in and out, passwords and sessions, and the check that the server answers."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ from nebula_cli.signed_in import SignedIn
 
 @command
 def ping(*, json: bool = False) -> None:
-    """See whether the server answers, how fast, and which version it is.
+    """Check that the server answers, and show how fast it is and its version.
 
-    Where it does not, says which hop fails: the name, the tailnet, the port or the service.
+    If it does not answer, says which step fails: the name, the tailnet, the port or the service.
 
     --json  print an object instead of a sentence
     """
-    found = connectivity.ping(server_url(Keyring().server()))
+    report = connectivity.ping(server_url(Keyring().server()))
     if json:
-        output.print_json(found)
+        output.print_json(report)
     else:
-        output.data(f"Pong from {found['server']} in {found['round_trip_ms']} ms, version {found['version']}")
+        output.data(f"Pong from {report['server']} in {report['round_trip_ms']} ms, version {report['version']}")
 
 
 @command
 def login(*, server: str = "", username: str = "", password_stdin: bool = False) -> None:
-    """Sign in on this machine, for 30 days from the last use.
+    """Sign in on this machine. The session ends after 30 days without use.
 
-    The server is remembered. Its address is http://HOST:PORT or https://HOST; a HOST alone means http, port 8420.
+    The server is remembered. Its address is http://HOST:PORT or https://HOST; HOST alone means http and port 8420.
 
     --server URL  sign in at this server, and use it from now on
-    --username NAME  the account's name, else it is asked for
+    --username NAME  the account's name; without it, the command asks
     --password-stdin  take the password from stdin (one line) instead of a prompt
     """
     keyring = Keyring()
     gateway = Server(server_url(server or _remembered(keyring)))
     name = username or prompts.username()
     secret = prompts.from_stdin(1)[0] if password_stdin else prompts.password(f"Password of {name}: ")
-    before = keyring.find(gateway.url)
+    previous_session = keyring.find(gateway.url)
     answer = gateway.request("POST", f"{V1}/auth/login", json_body={"username": name, "password": secret})
-    now = kept.from_tokens(name, checked(answer, gateway).json())
-    keyring.remember(gateway.url, now)
-    if before is not None and before.username == name:
-        _end_session(keyring, before.session_id)
+    new_session = kept.from_tokens(name, checked(answer, gateway).json())
+    keyring.remember(gateway.url, new_session)
+    if previous_session is not None and previous_session.username == name:
+        _end_session(keyring, previous_session.session_id)
     output.say(f"Signed in as {name} at {gateway.url}.")
 
 
 @command
 def logout() -> None:
-    """Sign out on this machine: its session ends at the server, and its tokens are removed."""
+    """Sign out on this machine: end its session at the server and remove its tokens."""
     keyring = Keyring()
     url = server_url(keyring.server())
     session = keyring.find(url)
@@ -63,7 +63,7 @@ def logout() -> None:
     try:
         SignedIn(keyring).send("POST", "/auth/logout")
     except SignInAgain:
-        pass  # the session had ended already
+        pass  # the session has already ended
     except CliError as error:
         error.put_before(
             f"Signed out here, but the session {session.session_id[: lookup.SHORT_ID]} goes on at the server"
@@ -71,30 +71,30 @@ def logout() -> None:
         )
         raise
     finally:
-        # Whatever the server answered, and on Ctrl-C too: this machine keeps no token.
+        # This machine keeps no token, whatever the server answered, and also after Ctrl-C.
         signed_in.forget(keyring, url)
     output.say(f"Signed out at {url}.")
 
 
 @command
 def whoami(*, json: bool = False) -> None:
-    """Show who is signed in, and where.
+    """Show which account is signed in, and at which server.
 
     --json  print the API's object
     """
     api = SignedIn()
-    found = api.get("/auth/whoami")
+    account = api.get("/auth/whoami")
     if json:
-        output.print_json(found)
+        output.print_json(account)
     else:
-        output.data(f"{output.clean(found['name'])} ({found['role']}) at {api.server.url}")
+        output.data(f"{output.clean(account['name'])} ({account['role']}) at {api.server.url}")
 
 
 @command
 def passwd(*, password_stdin: bool = False) -> None:
-    """Change the password. All other sessions of the account end.
+    """Change the password. This ends all other sessions of the account.
 
-    --password-stdin  take the old and the new password from stdin, a line each
+    --password-stdin  take the old and the new password from stdin, one per line
     """
     api = SignedIn()
     if password_stdin:
@@ -107,19 +107,19 @@ def passwd(*, password_stdin: bool = False) -> None:
 
 @command
 def sessions(*, revoke: str = "", json: bool = False) -> None:
-    """List the devices that are signed in, or end one of them.
+    """List the devices that are signed in, or end the session of one.
 
-    --revoke ID  end this session (the beginning of its id will do)
-    --json  print the API's objects, one a line
+    --revoke ID  end this session (the beginning of its id is enough)
+    --json  print the API's objects, one per line
     """
     api = SignedIn()
-    found = list(api.items("/auth/sessions"))
+    active_sessions = list(api.items("/auth/sessions"))
     if revoke:
-        session = lookup.by_id(found, revoke, "session", "nebula sessions")
+        session = lookup.by_id(active_sessions, revoke, "session", "nebula sessions")
         api.send("DELETE", f"/auth/sessions/{session['id']}")
         output.say(f"The session {lookup.short_id(session)} has ended.")
     elif json:
-        output.print_all(found)
+        output.print_all(active_sessions)
     else:
         rows = [
             (
@@ -129,7 +129,7 @@ def sessions(*, revoke: str = "", json: bool = False) -> None:
                 session.get("address") or "",
                 (session.get("user_agent") or "") + (" (this one)" if session.get("current") else ""),
             )
-            for session in found
+            for session in active_sessions
         ]
         output.print_table(("ID", "BEGAN", "USED", "ADDRESS", "DEVICE"), rows)
 
@@ -142,6 +142,6 @@ def _remembered(keyring: Keyring) -> str:
 
 
 def _end_session(keyring: Keyring, session_id: str) -> None:
-    """End the session that this machine had before, so that each device is one."""
+    """End the session that this machine had before, so that each device has only one."""
     with suppress(CliError):
         SignedIn(keyring).send("DELETE", f"/auth/sessions/{session_id}")

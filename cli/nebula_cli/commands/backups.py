@@ -1,4 +1,4 @@
-"""The backup: how it is, and one more of it now."""
+"""The backup command: show the state of the backup, or start one now."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from nebula_cli.command_line import command
 from nebula_cli.errors import CliError, UsageError
 from nebula_cli.signed_in import SignedIn
 
-WAITED_S = 24 * 3600  # the first one, of a full disk
+WAITED_S = 24 * 3600  # long enough for the first backup of a full disk
 HOW = "Name a target in backup_repository, and run playbooks/site.yml --tags backup (docs/provisioning.md)"
 HOW_BY_HAND = "site.yml did not install this server: stop it, and copy its data directory (docs/server.md)"
 
 
 @command
 def backup(action: str, *, json: bool = False) -> None:
-    """Show how the backup is, or make one now (owner).
+    """Show the state of the backup, or make a backup now (owner).
 
-    ACTION is status or now. One is made each night without that; everything goes on meanwhile.
+    ACTION is status or now. A backup is also made each night. The server keeps working during a backup.
 
     --json  print the API's object
     """
@@ -32,7 +32,7 @@ def backup(action: str, *, json: bool = False) -> None:
 
 
 def line(found: dict[str, Any]) -> str:
-    """Return how the backup is in a few words, for nebula status."""
+    """Return the state of the backup in a few words, for nebula status."""
     state = str(found.get("state", ""))
     if state == "none":
         return "none set up; how: nebula backup status"
@@ -46,38 +46,38 @@ def line(found: dict[str, Any]) -> str:
 
 
 def _status(api: SignedIn, json: bool) -> None:
-    now = api.get("/status")
-    found = _of(now)
+    server_status = api.get("/status")
+    backup_status = _of(server_status)
     if json:
-        output.print_json(found)
+        output.print_json(backup_status)
         return
-    if found.get("state") == "none":
+    if backup_status.get("state") == "none":
         output.data(f"{'backup:':<12} none set up: what this machine stores is lost with its disk")
-        output.say(HOW if now.get("release") else HOW_BY_HAND)
+        output.say(HOW if server_status.get("release") else HOW_BY_HAND)
         return
-    for title, value in _facts(found):
+    for title, value in _facts(backup_status):
         output.data(f"{title + ':':<12} {value}")
 
 
 def _of(status: dict[str, Any]) -> dict[str, Any]:
-    found = status.get("backup")
-    if not isinstance(found, dict):
+    backup_status = status.get("backup")
+    if not isinstance(backup_status, dict):
         raise CliError("The backup is the owner's matter", "Sign in as the owner: nebula login")
-    return found
+    return backup_status
 
 
 def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
-    told = {name: output.clean(str(value)) for name, value in found.items() if value is not None}
+    texts = {name: output.clean(str(value)) for name, value in found.items() if value is not None}
     facts = [
         ("backup", line(found).removesuffix(", see nebula backup status")),
-        ("target", told.get("target", "")),
-        ("kept", told.get("kept", "")),
+        ("target", texts.get("target", "")),
+        ("kept", texts.get("kept", "")),
         ("last", _when(found, "succeeded_at", "said")),
         ("tried", formats.local_time(found.get("tried_at")) if found.get("error") else ""),
-        ("failed", told.get("error", "")),
+        ("failed", texts.get("error", "")),
         ("read again", _when(found, "read_at", "read_said")),
-        ("damaged", told.get("read_error", "")),
-        ("but", told.get("warning", "")),
+        ("damaged", texts.get("read_error", "")),
+        ("but", texts.get("warning", "")),
     ]
     return [(title, value) for title, value in facts if value]
 
@@ -94,15 +94,15 @@ def _ago(moment: str | None) -> str:
 
 
 def _now(api: SignedIn, json: bool) -> None:
-    asked = api.send("POST", "/operations", {"kind": "backup"})
+    operation = api.send("POST", "/operations", {"kind": "backup"})
     output.say(
         "Backing up; everything goes on meanwhile. Ctrl-C leaves it running: nebula backup status tells its end."
     )
-    ended = operations.ended(api, asked, WAITED_S, "It has not ended yet; how it goes on: nebula backup status")
+    outcome = operations.ended(api, operation, WAITED_S, "It has not ended yet; how it goes on: nebula backup status")
     if json:
-        output.print_json(ended)
-    message = output.clean(str(ended.get("message") or ""))
-    if ended.get("state") != "done":
+        output.print_json(outcome)
+    message = output.clean(str(outcome.get("message") or ""))
+    if outcome.get("state") != "done":
         raise CliError(message or "The backup failed; see nebula backup status")
     if not json:
         output.data(message or "The backup is made.")

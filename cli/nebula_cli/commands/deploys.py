@@ -1,4 +1,4 @@
-"""The server itself: which version runs, and the way back to the one before."""
+"""The deploy command: show which version of the server runs, or go back to the previous one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ TITLES = ("WHAT", "STATE", "COMMIT", "BY", "AGE", "OUTCOME")
 
 @command
 def deploy(action: str, *, json: bool = False) -> None:
-    """Show which version runs and how it came, or go back to the one before (owner).
+    """Show which version runs and the latest deployments, or go back to the previous version (owner).
 
-    ACTION is status or rollback. A new version comes by git push nebula main.
+    ACTION is status or rollback. To deploy a new version: git push nebula main.
 
-    --json  print the API's objects, one a line
+    --json  print the API's objects, one per line
     """
     if action not in {"status", "rollback"}:
         raise UsageError(f"deploy has no {output.clean(action)!r}: nebula deploy status, or nebula deploy rollback.")
@@ -32,30 +32,32 @@ def deploy(action: str, *, json: bool = False) -> None:
 
 
 def _status(api: SignedIn, json: bool) -> None:
-    found = [one for one in api.items("/operations") if one.get("kind") in {"deploy", "rollback"}][:SHOWN]
+    deployments = [
+        operation for operation in api.items("/operations") if operation.get("kind") in {"deploy", "rollback"}
+    ][:SHOWN]
     if json:
-        output.print_all(found)
+        output.print_all(deployments)
         return
-    now = api.get("/status")
-    release = now.get("release") or "no release: this server was not installed by site.yml"
+    server_status = api.get("/status")
+    release = server_status.get("release") or "no release: this server was not installed by site.yml"
     output.data(f"{'runs:':<12} {output.clean(str(release))}")
-    output.data(f"{'version:':<12} {output.clean(str(now.get('version', '?')))}")
-    if found:
-        output.print_table(TITLES, [_row(one) for one in found], shapes.STATE_COLOURS)
+    output.data(f"{'version:':<12} {output.clean(str(server_status.get('version', '?')))}")
+    if deployments:
+        output.print_table(TITLES, [_row(operation) for operation in deployments], shapes.STATE_COLOURS)
     else:
         output.say("Nothing was deployed yet: git push nebula main")
 
 
 def _rollback(api: SignedIn, json: bool) -> None:
-    asked = api.send("POST", "/operations", {"kind": "rollback"})
+    operation = api.send("POST", "/operations", {"kind": "rollback"})
     output.say("Going back to the version before; running players and uploads go on by themselves.")
-    ended = operations.ended(api, asked, WAITED_S, "It has not ended yet; how it goes on: nebula deploy status")
+    outcome = operations.ended(api, operation, WAITED_S, "It has not ended yet; how it goes on: nebula deploy status")
     if json:
-        output.print_json(ended)
-    if ended.get("state") != "done":
-        raise CliError(output.clean(str(ended.get("message") or "The way back failed; see nebula deploy status")))
+        output.print_json(outcome)
+    if outcome.get("state") != "done":
+        raise CliError(output.clean(str(outcome.get("message") or "The way back failed; see nebula deploy status")))
     if not json:
-        output.data(output.clean(str(ended.get("message") or "Done.")))
+        output.data(output.clean(str(outcome.get("message") or "Done.")))
 
 
 def _row(one: dict[str, Any]) -> tuple[str, ...]:

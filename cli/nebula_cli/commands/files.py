@@ -1,4 +1,4 @@
-"""Files: list, look, rename, remove, restore."""
+"""The commands for files: list, show, rename, remove, restore."""
 
 from __future__ import annotations
 
@@ -20,54 +20,54 @@ TITLES = ("SIZE", "AGE", "STATE", "LENGTH", "PICTURE", "NAME")
 def ls(pattern: str = "", *, limit: str = "", json: bool = False) -> None:
     """List the files, the newest first.
 
-    PATTERN is a part of the name, or a pattern with * and ? for the whole of it (in quotes).
+    PATTERN is a part of the name, or a pattern with * and ? that matches the whole name (put it in quotes).
 
-    --limit N  show so many at most
-    --json  print the API's objects, one a line
+    --limit N  show at most N files
+    --json  print the API's objects, one per line
     """
     most = formats.count("--limit", limit) if limit else None
     api = SignedIn()
-    found = islice(_matching(api, pattern, most), most)
+    files = islice(_matching(api, pattern, most), most)
     if json:
-        output.print_all(found)
-    elif not _print_files(found):
+        output.print_all(files)
+    elif not _print_files(files):
         hint = "see all: nebula ls" if pattern else "bring some: nebula upload PATH"
         output.say(f"No files{' like that' if pattern else ''}; {hint}")
 
 
 @command
 def info(name: str, *, json: bool = False) -> None:
-    """Show all that is known of a file: its ids, film, representations, and the work on it.
+    """Show everything about a file: its ids, its film, its renditions and subtitles, and its jobs.
 
     NAME is a file's name, a unique part of it, or its id.
 
     --json  print the API's object
     """
     api = SignedIn()
-    found = lookup.file_anywhere(api, name)
+    file = lookup.file_anywhere(api, name)
     if json:
-        output.print_json(found)
+        output.print_json(file)
         return
-    for title, value in _facts(found):
+    for title, value in _facts(file):
         output.data(f"{title + ':':<12} {output.clean(value)}")
-    for line in [*_renditions(found), *_subtitles(found), *_jobs(found)]:
+    for line in [*_renditions(file), *_subtitles(file), *_jobs(file)]:
         output.data(line)
 
 
 @command
 def rename(name: str, new_name: str, *, json: bool = False) -> None:
-    """Give a file another name. A name is a path: Films/Summer.mkv.
+    """Rename a file. A name may contain folders: Films/Summer.mkv.
 
     NAME is a file's name, a unique part of it, or its id.
 
     --json  print the API's object
     """
     api = SignedIn()
-    found = lookup.file(api, name)
-    changed = api.send("PATCH", f"/files/{found['id']}", {"name": new_name})
+    file = lookup.file(api, name)
+    renamed = api.send("PATCH", f"/files/{file['id']}", {"name": new_name})
     if json:
-        output.print_json(changed)
-    output.say(f"{output.typed(found['name'])} is now {output.typed(changed.get('name', new_name))}")
+        output.print_json(renamed)
+    output.say(f"{output.typed(file['name'])} is now {output.typed(renamed.get('name', new_name))}")
 
 
 @command
@@ -76,37 +76,37 @@ def rm(name: str, *, now: bool = False) -> None:
 
     NAME is a file's name, a unique part of it, or its id.
 
-    --now  free its room at once instead: it cannot be brought back
+    --now  delete it for good and free its space at once; it cannot be restored
     """
     api = SignedIn()
-    found = lookup.file_anywhere(api, name) if now else lookup.file(api, name)
-    shown = output.typed(found["name"])
-    if found.get("deleted_at") and not now:
-        output.say(f"{shown} is in the trash already; to free its room: nebula rm {found['id']} --now")
+    file = lookup.file_anywhere(api, name) if now else lookup.file(api, name)
+    quoted_name = output.typed(file["name"])
+    if file.get("deleted_at") and not now:
+        output.say(f"{quoted_name} is in the trash already; to free its room: nebula rm {file['id']} --now")
         return
-    if not found.get("deleted_at"):
-        api.send("DELETE", f"/files/{found['id']}")
+    if not file.get("deleted_at"):
+        api.send("DELETE", f"/files/{file['id']}")
     if now:
-        api.send("DELETE", f"/files/{found['id']}")
-        output.say(f"{shown} is gone.")
+        api.send("DELETE", f"/files/{file['id']}")
+        output.say(f"{quoted_name} is gone.")
     else:
-        output.say(f"{shown} is in the trash for 30 days; to have it back: nebula restore {shown}")
+        output.say(f"{quoted_name} is in the trash for 30 days; to have it back: nebula restore {quoted_name}")
 
 
 @command
 def trash(*, empty: bool = False, json: bool = False) -> None:
-    """List what is in the trash, or empty it.
+    """List the files in the trash, or empty it.
 
-    --empty  free the room of this account's files in it at once: they cannot be brought back
-    --json  print the API's objects, one a line
+    --empty  delete this account's files in the trash for good and free their space; they cannot be restored
+    --json  print the API's objects, one per line
     """
     api = SignedIn()
-    found = api.items("/files", {"trashed": "true"})
+    trashed_files = api.items("/files", {"trashed": "true"})
     if empty:
-        _empty(api, list(found))
+        _empty(api, list(trashed_files))
     elif json:
-        output.print_all(found)
-    elif not _print_files(found):
+        output.print_all(trashed_files)
+    elif not _print_files(trashed_files):
         output.say("The trash is empty.")
 
 
@@ -119,16 +119,16 @@ def restore(name: str, *, json: bool = False) -> None:
     --json  print the API's object
     """
     api = SignedIn()
-    found = lookup.file(api, name, trashed=True)
-    restored = api.send("POST", f"/files/{found['id']}/restore")
+    file = lookup.file(api, name, trashed=True)
+    restored = api.send("POST", f"/files/{file['id']}/restore")
     if json:
         output.print_json(restored)
-    output.say(f"{output.typed(found['name'])} is back.")
+    output.say(f"{output.typed(file['name'])} is back.")
 
 
 def _matching(api: SignedIn, pattern: str, most: int | None) -> Iterator[dict[str, Any]]:
     literal = max(re.split(r"[*?]+", pattern), key=len)
-    # Brackets are ordinary characters in names: only * and ? mean something.
+    # Brackets are ordinary characters in names; only * and ? are special.
     glob = re.compile(fnmatch.translate(pattern.replace("[", "[[]")), re.IGNORECASE)
     is_glob = literal != pattern
     page = PAGE if is_glob or most is None else min(PAGE, most)
@@ -138,7 +138,7 @@ def _matching(api: SignedIn, pattern: str, most: int | None) -> Iterator[dict[st
 
 
 def _print_files(files: Iterable[dict[str, Any]]) -> bool:
-    """Print a table a page at a time, so that a long listing begins at once; return whether there was any."""
+    """Print a table page by page, so that a long listing starts at once; return whether there was any file."""
     remaining = iter(files)
     titles = True
     while page := list(islice(remaining, PAGE)):
@@ -180,8 +180,13 @@ def _facts(file: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _renditions(file: dict[str, Any]) -> list[str]:
     rows = [
-        (str(made.get("rung", "")), shapes.picture(made), formats.size(made.get("size_bytes") or 0), str(made["id"]))
-        for made in file.get("renditions") or []
+        (
+            str(rendition.get("rung", "")),
+            shapes.picture(rendition),
+            formats.size(rendition.get("size_bytes") or 0),
+            str(rendition["id"]),
+        )
+        for rendition in file.get("renditions") or []
     ]
     return ["", *output.table(("RENDITION", "PICTURE", "SIZE", "ID"), rows)] if rows else []
 
@@ -194,8 +199,8 @@ def _subtitles(file: dict[str, Any]) -> list[str]:
 def _jobs(file: dict[str, Any]) -> list[str]:
     lines = []
     for job in file.get("jobs") or []:
-        standing = " ".join(part for part in (str(job.get("state", "")), shapes.job_progress(job)) if part)
-        lines.append(f"job {lookup.short_id(job)} {shapes.what(job)}: {standing}")
+        status = " ".join(part for part in (str(job.get("state", "")), shapes.job_progress(job)) if part)
+        lines.append(f"job {lookup.short_id(job)} {shapes.what(job)}: {status}")
         lines += [f"  {reason}" for reason in job.get("plan_reasons") or []]
         if job.get("warning"):
             lines.append(f"  warning: {job['warning']}")
@@ -205,21 +210,21 @@ def _jobs(file: dict[str, Any]) -> list[str]:
 
 
 def _empty(api: SignedIn, found: list[dict[str, Any]]) -> None:
-    # The owner sees everybody's trash; emptying it is each account's own business.
+    # The owner sees the trash of all accounts, but --empty deletes only files of the signed-in account.
     files = [file for file in found if file.get("account") == api.username]
     if len(files) < len(found):
         output.say(
             f"{len(found) - len(files)} files of other accounts stay; to free the room of one: nebula rm ID --now"
         )
-    kept, freed = 0, 0
+    refused, freed = 0, 0
     for file in files:
         try:
             api.send("DELETE", f"/files/{file['id']}")
         except Refused as error:
-            kept += 1
+            refused += 1
             output.say(f"{output.typed(file['name'])} stays: {error}")
         else:
             freed += 1
     output.say(f"{freed} file{'' if freed == 1 else 's'} gone from the trash.")
-    if kept:
-        raise CliError(f"{kept} of {len(files)} stay in the trash; see them: nebula trash")
+    if refused:
+        raise CliError(f"{refused} of {len(files)} stay in the trash; see them: nebula trash")

@@ -1,4 +1,4 @@
-"""The server's work: jobs with their progress and reasons, and how the machine is."""
+"""The commands for jobs (progress, reasons, pause, retry), and the status of the server."""
 
 from __future__ import annotations
 
@@ -15,120 +15,122 @@ SHOWN = 50
 
 @command
 def jobs(*, follow: bool = False, limit: str = "", json: bool = False) -> None:
-    """List the work on films, the newest first.
+    """List the jobs that make films playable, the newest first.
 
-    --follow  show the running work live, until it is done or Ctrl-C
-    --limit N  show so many at most (50)
-    --json  print the API's objects, one a line
+    --follow  show the unfinished jobs live, until they end or you press Ctrl-C
+    --limit N  show at most N jobs (default 50)
+    --json  print the API's objects, one per line
     """
     most = formats.count("--limit", limit) if limit else SHOWN
     api = SignedIn()
     if follow:
         following.follow(api, json=json)
         return
-    found = list(islice(api.items("/jobs", page=min(most, SHOWN)), most))
+    recent_jobs = list(islice(api.items("/jobs", page=min(most, SHOWN)), most))
     if json:
-        output.print_all(found)
-    elif found:
+        output.print_all(recent_jobs)
+    elif recent_jobs:
         names = following.Names(api)
-        output.print_table(following.TITLES, [following.row(job, names) for job in found], shapes.STATE_COLOURS)
+        output.print_table(following.TITLES, [following.row(job, names) for job in recent_jobs], shapes.STATE_COLOURS)
     else:
         output.say("No work yet; bring a film: nebula upload PATH")
 
 
 @command
 def job(job_id: str, *, log: bool = False, json: bool = False) -> None:
-    """Show one job: how far it is, where it runs, its exact command, why it failed.
+    """Show one job: its progress, the machine it runs on, its exact command, and why it failed.
 
     ID is the job's id or the beginning of it.
 
-    --log  print the end of ffmpeg's own log too
+    --log  also print the end of ffmpeg's log
     --json  print the API's object
     """
     api = SignedIn()
-    found = lookup.job(api, job_id)
+    details = lookup.job(api, job_id)
     if json:
-        output.print_json(found)
+        output.print_json(details)
         return
-    for title, value in _facts(found, following.Names(api)):
+    for title, value in _facts(details, following.Names(api)):
         output.data(f"{title + ':':<12} {output.clean(value)}")
     if log:
-        _print_log(found)
+        _print_log(details)
 
 
 @command
 def retry(job_id: str, *, json: bool = False) -> None:
-    """Start a job anew that failed or was cancelled.
+    """Restart a job that failed or was cancelled.
 
     ID is the job's id or the beginning of it.
 
     --json  print the API's object
     """
     api = SignedIn()
-    found = lookup.job(api, job_id)
+    matching_job = lookup.job(api, job_id)
     _tell(
-        api.send("POST", f"/jobs/{found['id']}/retry"), "waits for a worker again; see it: nebula jobs --follow", json
+        api.send("POST", f"/jobs/{matching_job['id']}/retry"),
+        "waits for a worker again; see it: nebula jobs --follow",
+        json,
     )
 
 
 @command
 def cancel(job_id: str, *, remove: bool = False, json: bool = False) -> None:
-    """Stop a job. The original stays; to start the job anew: nebula retry ID.
+    """Cancel a job. The original is kept; to start the job again: nebula retry ID.
 
     ID is the job's id or the beginning of it.
 
-    --remove  forget the job, too: it cannot be retried
+    --remove  also delete the job, so that it cannot be retried
     --json  print the API's object
     """
     api = SignedIn()
-    found = lookup.job(api, job_id)
+    matching_job = lookup.job(api, job_id)
     if remove:
-        api.send("DELETE", f"/jobs/{found['id']}")
-        _tell(found, "is removed.", json)
+        api.send("DELETE", f"/jobs/{matching_job['id']}")
+        _tell(matching_job, "is removed.", json)
     else:
-        _tell(api.send("POST", f"/jobs/{found['id']}/cancel"), "is cancelled.", json)
+        _tell(api.send("POST", f"/jobs/{matching_job['id']}/cancel"), "is cancelled.", json)
 
 
 @command
 def pause(job_id: str, *, json: bool = False) -> None:
-    """Stop a job until it is resumed: nebula resume ID.
+    """Pause a job. To continue it: nebula resume ID.
 
     ID is the job's id or the beginning of it. Finished chunks are kept.
 
     --json  print the API's object
     """
     api = SignedIn()
-    found = lookup.job(api, job_id)
-    paused = api.send("POST", f"/jobs/{found['id']}/pause")
-    _tell(paused, f"is paused; let it go on: nebula resume {lookup.short_id(found)}", json)
+    matching_job = lookup.job(api, job_id)
+    paused = api.send("POST", f"/jobs/{matching_job['id']}/pause")
+    _tell(paused, f"is paused; let it go on: nebula resume {lookup.short_id(matching_job)}", json)
 
 
 @command
 def resume(job_id: str, *, json: bool = False) -> None:
-    """Let a job go on that was paused.
+    """Continue a paused job.
 
     ID is the job's id or the beginning of it.
 
     --json  print the API's object
     """
     api = SignedIn()
-    found = lookup.job(api, job_id)
-    _tell(api.send("POST", f"/jobs/{found['id']}/resume"), "waits for a worker again.", json)
+    matching_job = lookup.job(api, job_id)
+    _tell(api.send("POST", f"/jobs/{matching_job['id']}/resume"), "waits for a worker again.", json)
 
 
 @command
 def status(*, json: bool = False) -> None:
-    """Show how the server is: its services, room, queue, and who is watching.
+    """Show the status of the server: its services, disk space, queues, and the number of active streams.
 
     --json  print the API's object
     """
     api = SignedIn()
-    found = api.get("/status")
+    report = api.get("/status")
     if json:
-        output.print_json(found)
+        output.print_json(report)
         return
-    output.data(f"{'server:':<12} {api.server.url}, version {output.clean(str(found.get('version', '?')))}")
-    for title, value in _condition(found):
+    output.data(f"{'server:':<12} {api.server.url}, version {output.clean(str(report.get('version', '?')))}")
+    for title, value in _condition(report):
         output.data(f"{title + ':':<12} {value}")
 
 

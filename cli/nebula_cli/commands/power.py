@@ -1,4 +1,4 @@
-"""The power of the machines that encode: what they read, what their encoder may do, and why."""
+"""The power command: power and heat of the machines that encode, what their encoder may do, and why."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ MEANINGS = {
 
 @command
 def power(*, json: bool = False) -> None:
-    """Show battery, mains and heat, and what the encoder may do and why.
+    """Show battery, mains power and heat, what the encoder may do, and why.
 
-    --json  print the API's objects, one a line
+    --json  print the API's objects, one per line
     """
-    found = list(SignedIn().items("/power"))
+    nodes = list(SignedIn().items("/power"))
     if json:
-        output.print_all(found)
+        output.print_all(nodes)
         return
-    if not found:
+    if not nodes:
         output.say("No machine has read its power yet; is a worker running? nebula status")
-    for number, node in enumerate(found):
+    for number, node in enumerate(nodes):
         if number:
             output.data("")
         _show(node)

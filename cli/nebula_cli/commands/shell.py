@@ -1,4 +1,4 @@
-"""What the shell is told."""
+"""The completion command: completion scripts for the shell."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from nebula_cli.errors import UsageError
 
 @command
 def completion(shell: str) -> None:
-    """Print the completion script of a shell: bash, zsh or fish.
+    """Print the completion script for a shell: bash, zsh or fish.
 
     bash: nebula completion bash > ~/.local/share/bash-completion/completions/nebula
-    zsh:  nebula completion zsh > a directory of $fpath/_nebula
+    zsh:  nebula completion zsh > DIRECTORY/_nebula (a directory that is in $fpath)
     fish: nebula completion fish > ~/.config/fish/completions/nebula.fish
     """
     if shell not in completing.SCRIPTS:

@@ -1,4 +1,4 @@
-"""Bringing files to the server and fetching them."""
+"""The commands that upload files to the server and download them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from nebula_cli.uploading import Outcome, Upload
 
 @command
 def upload(*paths: str, to: str = "", private: bool = False, json: bool = False) -> int:
-    """Bring files to the server; what it has already is skipped.
+    """Upload files to the server. Files that it already has are skipped.
 
-    An upload that was broken off, by whatever, goes on where it stopped when the same command is typed again.
-    The server checks the SHA-256 of what arrived.
+    If an upload is interrupted, type the same command again: it continues where it stopped.
+    The server checks the SHA-256 of the bytes that it received.
 
     --to FOLDER  put them into this folder: FOLDER/name
-    --private  only this account and the owner see them, else the household does
-    --json  print the API's objects, one a line
+    --private  only this account and the owner see them; without it, the whole household does
+    --json  print the API's objects, one per line
     """
     if not paths:
         raise UsageError("upload needs PATH...; see nebula upload --help.")
-    sources = [Source(path) for path in paths]  # all of them are looked at before the first byte goes
+    sources = [Source(path) for path in paths]  # checks every path before the first byte is sent
     api = SignedIn()
     failures = 0
     for source in sources:
@@ -47,13 +47,13 @@ def upload(*paths: str, to: str = "", private: bool = False, json: bool = False)
 
 @command
 def download(name: str, *, to: str = "", subtitles: str = "") -> None:
-    """Fetch a file as it was brought, into this directory or where --to says.
+    """Download the original of a file, into the current directory or to the path of --to.
 
-    A download that was broken off goes on where it stopped (in NAME.part). Nothing that is there is overwritten.
+    If a download is interrupted, the same command continues it (from NAME.part). It never overwrites a file.
     NAME is a file's name, a unique part of it, or its id.
 
     --to PATH  write to this path or into this directory; - is stdout
-    --subtitles LANGUAGE  fetch these subtitles of a film instead (WebVTT); a title or an id will do, too
+    --subtitles LANGUAGE  download these subtitles of the film instead (WebVTT), by language, title or id
     """
     api = SignedIn()
     file = lookup.file_anywhere(api, name)
@@ -71,9 +71,9 @@ def download(name: str, *, to: str = "", subtitles: str = "") -> None:
 
 
 def _subtitles(api: SignedIn, file: dict[str, Any], wanted: str) -> Download:
-    found = captions.one(file, wanted)
-    path = f"/files/{file['id']}/subtitles/{found['id']}/content"
-    return Download(api, found | {"name": captions.file_name(file, found)}, path)
+    track = captions.one(file, wanted)
+    path = f"/files/{file['id']}/subtitles/{track['id']}/content"
+    return Download(api, track | {"name": captions.file_name(file, track)}, path)
 
 
 def _uploaded(api: SignedIn, source: Source, folder: str, private: bool) -> Outcome:
@@ -88,10 +88,10 @@ def _tell(outcome: Outcome, json: bool) -> None:
     file = outcome.file
     if json:
         output.print_json(file)
-    shown = f"{output.typed(file['name'])} ({file['id']})"
+    label = f"{output.typed(file['name'])} ({file['id']})"
     if outcome.skipped:
-        output.say(f"{shown} was there already.")
+        output.say(f"{label} was there already.")
     elif file.get("state") == "processing":
-        output.say(f"{shown} is stored, and being made playable: nebula jobs --follow")
+        output.say(f"{label} is stored, and being made playable: nebula jobs --follow")
     else:
-        output.say(f"{shown} is stored.")
+        output.say(f"{label} is stored.")
