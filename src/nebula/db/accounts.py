@@ -139,7 +139,7 @@ def _take_failures(tx: Tx, subject: str, count: int) -> None:
 
 
 def tidy(tx: Tx) -> None:
-    """Delete refresh tokens that are no longer valid, and sessions and failed sign-ins that are over for a day.
+    """Delete invalid refresh tokens, sessions that ended over a day ago, and failed sign-ins over a day old.
 
     A spent or dead token of a live session stays until it expires, because seeing it again reveals theft. One call
     deletes at most TIDY_ROWS of each kind; the next sweep deletes the rest.

@@ -1,4 +1,4 @@
-"""Pages of files and jobs. Each page takes a few statements, whatever its length and its position in the list."""
+"""Pages of files and jobs. A page takes few statements at any length, and costs the same anywhere in the list."""
 
 from __future__ import annotations
 
