@@ -1,4 +1,4 @@
-"""Accounts and the counts of failed sign-ins; also what of both, and of sessions, has become old."""
+"""Accounts and the counts of failed sign-ins; `tidy` deletes old counts, sessions and refresh tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nebula.domain.records import Account
 from nebula.domain.states import Role
 from nebula.errors import Conflict
 
-TIDY_ROWS = 1000  # of a kind in one transaction: writers wait for it
+TIDY_ROWS = 1000  # deleted from one table in one transaction: other writers wait for it
 KEEP_S = 86400
 
 
@@ -30,7 +30,7 @@ def account_record(row: Any) -> Account:
 
 
 def add(tx: Tx, name: str, role: Role, password_hash: str) -> Account:
-    """Make an account. Raises Conflict(code="account_exists") where the name is taken."""
+    """Add an account. Raises Conflict(code="account_exists") if the name is taken."""
     if tx.e.Account.get(name=name) is not None:
         raise Conflict(f"There is an account named {name!r} already.", code="account_exists")
     row = tx.e.Account(
@@ -47,18 +47,18 @@ def find_by_name(tx: Tx, name: str) -> Account | None:
 
 
 def locked(tx: Tx, account_id: str) -> Account | None:
-    """Return an account and hold its row: neither its password nor its standing changes before this commits."""
+    """Lock an account's row and return the account. Nobody else can change or disable it until the commit."""
     row = tx.e.Account.get_for_update(id=account_id)
     return None if row is None else account_record(row)
 
 
 def any_exists(tx: Tx) -> bool:
-    """Return whether a first account was made."""
+    """Return whether there is any account."""
     return bool(tx.select("SELECT id, name FROM accounts LIMIT 1"))
 
 
 def everyone(tx: Tx) -> list[Account]:
-    """Return every account, in the order in which they were made."""
+    """Return every account, the oldest first."""
     return [account_record(row) for row in sorted(tx.e.Account.select(), key=lambda row: (row.created_at, row.name))]
 
 
@@ -69,7 +69,7 @@ def set_password(tx: Tx, account_id: str, password_hash: str) -> None:
 
 
 def disable(tx: Tx, account_id: str) -> None:
-    """Close an account to sign-ins and end its links; its files stay."""
+    """Disable an account: it cannot sign in any more, and its links are revoked. Its files stay."""
     tx.execute(
         "UPDATE accounts SET disabled_at = $now WHERE id = $id AND disabled_at IS NULL", now=tx.now, id=account_id
     )
@@ -79,20 +79,20 @@ def disable(tx: Tx, account_id: str) -> None:
 
 
 def enable(tx: Tx, account_id: str) -> None:
-    """Open a closed account to sign-ins again; what was ended stays ended."""
+    """Let a disabled account sign in again. Links that were revoked stay revoked."""
     tx.execute("UPDATE accounts SET disabled_at = NULL WHERE id = $id", id=account_id)
 
 
 def blocked_s(tx: Tx, subjects: Iterable[str]) -> int:
-    """Return the whole seconds that the longest blocked of `subjects` still waits; 0 if none is blocked."""
+    """Return for how many whole seconds any of `subjects` is still blocked; 0 if none is."""
     rows = [tx.e.LoginFailure.get(subject=subject) for subject in subjects]
     waits = [(row.blocked_until - tx.now).total_seconds() for row in rows if row is not None]
     return max(0, math.ceil(max(waits, default=0)))
 
 
 def note_failures(tx: Tx, subjects: Iterable[str]) -> None:
-    """Count a failed sign-in against each of `subjects` and block it for as long as the count asks."""
-    # In one order, so that two transactions never hold a row each and wait for the other's.
+    """Count a failed sign-in for each of `subjects`, and block each for a time that depends on its count."""
+    # Sorted, because two transactions that lock the same rows in different orders can deadlock.
     for subject in sorted(subjects):
         ((failures, _),) = tx.execute(
             "INSERT INTO login_failures (subject, failures, last_at, blocked_until) VALUES ($subject, 1, $now, $now)"
@@ -111,15 +111,16 @@ def note_failures(tx: Tx, subjects: Iterable[str]) -> None:
 
 
 def clear_failures(tx: Tx, subjects: Iterable[str]) -> None:
-    """Forget the failed sign-ins of `subjects`."""
+    """Delete the counts of failed sign-ins of `subjects`."""
     for subject in sorted(subjects):
         tx.execute("DELETE FROM login_failures WHERE subject = $subject", subject=subject)
 
 
 def forget_own_failures(tx: Tx, address: str, name: str) -> None:
-    """Forget the failed sign-ins of an account, and of its address those that it had at this account.
+    """Delete the failed sign-ins of an account, and subtract from its address's count those at this account.
 
-    What the address failed at other accounts still counts: else whoever can sign in to one guesses at others for ever.
+    Failures of the address at other accounts still count. Otherwise, somebody who can sign in to one account could
+    guess the passwords of others without limit.
     """
     clear_failures(tx, [credentials.account_subject(name)])
     removed = tx.execute(
@@ -138,10 +139,10 @@ def _take_failures(tx: Tx, subject: str, count: int) -> None:
 
 
 def tidy(tx: Tx) -> None:
-    """Remove tokens that are worth nothing any more, sessions that ended a day ago, and old failed sign-ins.
+    """Delete invalid refresh tokens, sessions that ended over a day ago, and failed sign-ins over a day old.
 
-    A spent or dead token of a living session stays until it expires: its coming again is how theft is noticed. At most
-    TIDY_ROWS of a kind go at once; the next sweep takes the rest.
+    A spent or dead token of a live session stays until it expires, because seeing it again reveals theft. One call
+    deletes at most TIDY_ROWS of each kind; the next sweep deletes the rest.
     """
     tx.execute(
         "DELETE FROM refresh_tokens WHERE digest IN (SELECT token.digest FROM refresh_tokens AS token"

@@ -1,6 +1,7 @@
-"""What is noted of the backup, and the holds that keep every object where it is while one runs.
+"""The status of the backup, and the purge leases that prevent objects from being deleted while a backup runs.
 
-The machine's own program makes the backup and tells by `nebula-server backup`; one target is set up at a time.
+A script outside the server makes the backup and reports with `nebula-server backup`. Only one target is set up at a
+time.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from nebula.domain.records import Backup
 
 
 def hold(tx: Tx, holder: str, seconds: float) -> datetime:
-    """Let no object be deleted for so long, from now; again to go on. Returns when it runs out.
+    """Start a purge lease: no object is deleted for `seconds` from now. Call again to renew it. Returns its end.
 
-    What a sweep found to be due before this is what no row needed then: it may still go, and no dump that is made
-    afterwards names it.
+    A sweep that has already read its list of due objects may still delete those. No row needed them at that time, so no
+    database dump that is made afterwards names them.
     """
     tx.execute(
         "INSERT INTO purge_holds (holder, held_until) VALUES ($holder, $moment)"
@@ -28,20 +29,20 @@ def hold(tx: Tx, holder: str, seconds: float) -> datetime:
 
 
 def release(tx: Tx, holder: str) -> bool:
-    """End a hold; False where it had run out before, so that objects may have gone meanwhile."""
-    held = tx.execute(
+    """End a purge lease. Returns False if it had already run out: objects may have been deleted since then."""
+    ended_leases = tx.execute(
         "DELETE FROM purge_holds WHERE holder = $holder RETURNING held_until > $now, holder", holder=holder, now=tx.now
     )
-    return bool(held and held[0][0])
+    return bool(ended_leases and ended_leases[0][0])
 
 
 def is_held(tx: Tx) -> bool:
-    """Say whether anything keeps objects from being deleted."""
+    """Return whether a purge lease is in force."""
     return bool(tx.select("SELECT holder, held_until FROM purge_holds WHERE held_until > $now", now=tx.now))
 
 
 def set_up(tx: Tx, target: str, kept: str, warning: str | None) -> None:
-    """Note where backups go, how long they are kept, and what is wrong with the target; another target begins anew."""
+    """Record the target, how long backups are kept, and a warning. A new target replaces the old one and its status."""
     tx.execute("DELETE FROM backups WHERE target <> $target", target=target)
     tx.execute(
         "INSERT INTO backups (target, kept, warning, set_up_at) VALUES ($target, $kept, $warning, $now)"
@@ -54,32 +55,32 @@ def set_up(tx: Tx, target: str, kept: str, warning: str | None) -> None:
 
 
 def forget(tx: Tx) -> None:
-    """Note that no backup is set up."""
+    """Record that no backup is set up."""
     tx.execute("DELETE FROM backups")
 
 
 def note_made(tx: Tx, sentence: str) -> bool:
-    """Note that a backup was made; False where none is set up."""
+    """Record that a backup was made. Returns False if none is set up."""
     return _noted(tx, "tried_at = $now, succeeded_at = $now, said = $said, error = NULL", sentence)
 
 
 def note_failed(tx: Tx, sentence: str) -> bool:
-    """Note why a backup was not made; False where none is set up."""
+    """Record why a backup failed. Returns False if none is set up."""
     return _noted(tx, "tried_at = $now, error = $said", sentence)
 
 
 def note_read(tx: Tx, sentence: str) -> bool:
-    """Note that a part of the backup was read and is whole; False where none is set up."""
+    """Record that a part of the backup was read and is intact. Returns False if none is set up."""
     return _noted(tx, "read_at = $now, read_said = $said, read_error = NULL", sentence)
 
 
 def note_unreadable(tx: Tx, sentence: str) -> bool:
-    """Note what is wrong with what was read of the backup; False where none is set up."""
+    """Record what is wrong with the part of the backup that was read. Returns False if none is set up."""
     return _noted(tx, "read_error = $said", sentence)
 
 
 def find(tx: Tx) -> Backup | None:
-    """Return what is noted of the backup; None where none is set up."""
+    """Return the status of the backup, or None if none is set up."""
     row: Any = tx.e.Backup.select().first()
     if row is None:
         return None

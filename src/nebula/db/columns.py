@@ -1,4 +1,4 @@
-"""The kinds of columns that entities are made of."""
+"""The column types that the entities use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pony import orm
 
 
 def text(**options: Any) -> Any:
-    """A column of text that keeps every character."""
+    """A column of text. Leading and trailing spaces are kept."""
     return orm.Required(str, sql_type="TEXT", autostrip=False, **options)
 
 

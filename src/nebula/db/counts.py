@@ -1,4 +1,4 @@
-"""Numbers for status and metrics: how many of what, in which state."""
+"""Counts of files, stored bytes, jobs and uploads, for status and metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nebula.domain.states import ENDED_UPLOAD_STATES, FileState, JobState, Queue
 
 @dataclass(frozen=True)
 class Counts:
-    """Living files and stored bytes, jobs by queue and state, unfinished uploads."""
+    """Files outside the trash by state, stored bytes, jobs by queue and state, and unfinished uploads."""
 
     files: dict[FileState, int]
     stored_bytes: int
@@ -20,7 +20,7 @@ class Counts:
 
 
 def count(tx: Tx) -> Counts:
-    """Count everything once."""
+    """Return the current counts."""
     by_state = dict(
         tx.select(
             "SELECT c.state, COUNT(*) FROM files AS f JOIN contents AS c ON c.id = f.content_id"

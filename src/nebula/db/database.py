@@ -1,8 +1,8 @@
-"""Transactions on PostgreSQL or SQLite: every call of this process goes through eight threads.
+"""Transactions on PostgreSQL or SQLite. Every call of this process runs on one of eight threads.
 
-Pony keeps one connection per thread, so eight threads are eight connections. A transaction is one function that gets a
-`Tx`, may run twice (a conflict is tried again), and returns records, never entities. Times are naive UTC in here and
-aware outside; "now" is the database's clock.
+Pony keeps one connection per thread, so eight threads use eight connections. A transaction is a function that takes a
+`Tx` and returns records, never entities. It may run twice, because a transaction is tried again after a conflict. Times
+are naive UTC inside this package and aware outside; "now" is the database's clock.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ TRIES = 3
 POSTGRESQL_OPTIONS = (
     "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s -c timezone=UTC"
 )
-# What a worker node's role (grants.py) says to anything but making films.
+# The error if a worker node's role (grants.py) is used for anything but making films.
 NOT_HERE = "This machine's database role may not do this: run it on the laptop that has the gateway."
 CONFLICTS_IN_SQLITE = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
-CONFLICTS = ("40001", "40P01", "23505")  # serialization failure, deadlock, a unique row that another just made
+CONFLICTS = ("40001", "40P01", "23505")  # serialization failure, deadlock, unique violation
 
 
 class Tx:
@@ -47,9 +47,9 @@ class Tx:
 
     @property
     def now(self) -> datetime:
-        """The database's clock, naive UTC, read once in a transaction."""
-        # By hand: before Python 3.12 functools.cached_property has one lock for all transactions. A thread that waits
-        # for SQLite's with that in its hands, and one that has SQLite's and waits for that, wait for ever.
+        """The time of the database's clock in naive UTC, read once per transaction."""
+        # Not functools.cached_property: before Python 3.12 it has one lock for all transactions. A thread that holds
+        # that lock and waits for SQLite's lock would deadlock with one that holds SQLite's lock and waits for that one.
         if self._now is None:
             self._now = self._read_clock()
         return self._now
@@ -61,35 +61,35 @@ class Tx:
         return moment
 
     def after(self, seconds: float) -> datetime:
-        """The database's clock, `seconds` from now."""
+        """Return the time that is `seconds` from now on the database's clock."""
         return self.now + timedelta(seconds=seconds)
 
     def lowered(self, expression: str) -> str:
-        """Return SQL for `expression` in lower case, beyond ASCII too, whatever the server's locale."""
+        """Return SQL for `expression` in lower case. It works beyond ASCII too, whatever the server's locale."""
         if self._database.provider_name == "sqlite":
-            return f"py_lower({expression})"  # Pony's own; SQLite's LOWER knows ASCII alone
+            return f"py_lower({expression})"  # Pony defines it; SQLite's LOWER handles only ASCII
         return f'LOWER({expression} COLLATE "und-x-icu")'
 
     def select(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
-        """Run a SELECT of two or more columns with `$name` parameters; it opens no write transaction."""
+        """Run a SELECT of two or more columns with `$name` parameters. It opens no write transaction."""
         rows: list[tuple[Any, ...]] = self._database.select(sql, {}, self._bound(values))
         return rows
 
     def execute(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
-        """Run one changing statement with `$name` parameters; return the rows that RETURNING asks for.
+        """Run one statement that changes rows, with `$name` parameters; return the rows of its RETURNING clause.
 
-        Entities that this transaction loaded before do not see the change: load them afterwards.
+        Entities that this transaction loaded before do not show the change: load them afterwards.
         """
         self._database.flush()
         cursor = self._database.execute(sql, {}, self._bound(values))
         return list(cursor.fetchall()) if cursor.description else []
 
     def flush(self) -> None:
-        """Send what was changed on entities, so that the next statement sees it."""
+        """Send the changes of entities to the database, so that the next statement sees them."""
         self._database.flush()
 
     def _bound(self, values: dict[str, Any]) -> dict[str, Any]:
-        # Pony writes SQLite's times as text with six digits, and text is what SQLite compares.
+        # Pony stores SQLite's times as text with six decimals, and SQLite compares them as text.
         if self._database.provider_name != "sqlite":
             return values
         return {
@@ -99,7 +99,7 @@ class Tx:
 
 
 class Database:
-    """A bound database. Make it after a fork; `close` ends its threads."""
+    """A database with its threads and connections. Create it after a fork; `close` ends its threads."""
 
     def __init__(self, url: str, *, threads: int = THREADS) -> None:
         self._url = url
@@ -110,18 +110,18 @@ class Database:
         self._bound: tuple[orm.Database, SimpleNamespace] | None = None
 
     def read(self, work: Callable[[Tx], T]) -> T:
-        """Run `work` on its own snapshot per statement; nothing it changes is kept."""
+        """Run `work` and discard its changes. Each statement sees its own snapshot."""
         return self._threads.submit(self._run, work, False).result()
 
     def write(self, work: Callable[[Tx], T]) -> T:
-        """Run `work` in one transaction and commit it; it may run again after a conflict.
+        """Run `work` in one transaction and commit it. It may run again after a conflict.
 
-        Raises StoreUnavailable("database") where the database does not answer.
+        Raises StoreUnavailable("database") if the database does not answer.
         """
         return self._threads.submit(self._run, work, True).result()
 
     def check(self) -> None:
-        """Raise StoreUnavailable("database") where the database does not answer."""
+        """Raise StoreUnavailable("database") if the database does not answer."""
         self.read(lambda tx: tx.now)
 
     def close(self) -> None:
@@ -129,7 +129,7 @@ class Database:
         if self._is_closed:
             return
         self._is_closed = True
-        # A connection is its thread's to close; the barrier gives every thread exactly one of these.
+        # Each thread must close its own connection. The barrier makes every thread run exactly one of these calls.
         barrier = threading.Barrier(self._thread_count)
         for _ in range(self._thread_count):
             self._threads.submit(self._disconnect, barrier)
@@ -144,7 +144,7 @@ class Database:
         for attempt in range(1, TRIES + 1):
             try:
                 database, entities = self._connected()
-                # Rows are guarded by compare-and-set and FOR UPDATE here, not by Pony's optimistic checks.
+                # Compare-and-set and FOR UPDATE protect the rows, not Pony's optimistic checks.
                 with orm.db_session(immediate=immediate, optimistic=not immediate):
                     result = work(Tx(database, entities))
                     if not immediate:
@@ -173,7 +173,7 @@ class Database:
 
 
 def sqlite_path(url: str) -> str | None:
-    """Return the path that a sqlite:///PATH names, character by character: no part of it is a query or is escaped."""
+    """Return PATH of sqlite:///PATH as it is (no part of it is a query or an escape), or None for other URLs."""
     return url.removeprefix(SQLITE) if url.startswith(SQLITE) else None
 
 
@@ -202,7 +202,7 @@ def _configure_sqlite(_database: orm.Database, connection: sqlite3.Connection) -
 
 
 def _root(error: BaseException) -> BaseException:
-    """Dig out the driver's exception: Pony wraps it once, twice (while saving), or in a list (while it ends)."""
+    """Return the driver's exception. Pony wraps it once, twice (on save), or in a list (at the transaction's end)."""
     endings = (orm.core.CommitException, orm.core.PartialCommitException, orm.core.RollbackException)
     while True:
         if isinstance(error, endings) and error.exceptions:
@@ -221,15 +221,15 @@ def _is_conflict(error: BaseException) -> bool:
 
 
 def _is_lost(error: BaseException) -> bool:
-    # A SQLite that stays locked, a full disk and a PostgreSQL that is gone all arrive as OperationalError.
+    # A locked SQLite database, a full disk and an unreachable PostgreSQL all raise OperationalError.
     return isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError, sqlite3.OperationalError, OSError))
 
 
 def _guard_reconnect() -> None:
     """Make Pony refuse to reconnect inside a transaction.
 
-    Pony 0.7.20 reconnects silently after a lost connection and commits what came after the loss: the statements before
-    it are gone without an exception. (tests/contract/test_database.py ends a connection in the middle and looks.)
+    Pony 0.7.20 reconnects silently after a lost connection and commits only the statements after the loss. Those before
+    it are lost without an exception. (tests/contract/test_database.py ends a connection in mid-transaction.)
     """
     original = SessionCache.reconnect
     if getattr(original, "guarded", False):

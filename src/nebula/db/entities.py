@@ -1,6 +1,7 @@
-"""The schema as Pony maps it. Its history is in migrations/; a test holds the two equal.
+"""The schema as Pony maps it. Its history is in migrations/; a test checks that the two are equal.
 
-Ids are dashed UUIDs as text, times naive UTC, JSON is text. `autostrip` is off everywhere: a name keeps its spaces.
+Ids are dashed UUIDs as text, times are naive UTC, and JSON is text. `autostrip` is off everywhere, so that a name keeps
+its spaces.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         refresh_tokens = orm.Set("RefreshToken")
 
     class RefreshToken(database.Entity):  # type: ignore[misc]
-        """One rotation. `digest` is the SHA-256 of the token, `jti` the id of the access token issued with it."""
+        """A refresh token. `digest` is its SHA-256, `jti` is the id of the access token that was issued with it."""
 
         _table_ = "refresh_tokens"
         digest = key()
@@ -58,7 +59,7 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         dead_at = orm.Optional(datetime)
 
     class LoginFailure(database.Entity):  # type: ignore[misc]
-        """Failed sign-ins of one subject, `address:...` or `account:...`."""
+        """The count of failed sign-ins of one subject (domain/credentials.py names the subjects)."""
 
         _table_ = "login_failures"
         subject = key()
@@ -153,7 +154,7 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         orm.composite_key(content, rung)
 
     class Subtitles(database.Entity):  # type: ignore[misc]
-        """One stream of text of a source, as a WebVTT object; `number` is the stream's."""
+        """One text stream of a source, stored as a WebVTT object; `number` is the stream's index in the source."""
 
         _table_ = "subtitles"
         id = key()
@@ -174,7 +175,7 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         orm.composite_key(content, number)
 
     class Link(database.Entity):  # type: ignore[misc]
-        """`digest` is the SHA-256 of the token, which is stored nowhere."""
+        """`digest` is the SHA-256 of the token. The token itself is not stored."""
 
         _table_ = "links"
         id = key()
@@ -189,9 +190,10 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         revoked_at = orm.Optional(datetime)
 
     class DoomedObject(database.Entity):  # type: ignore[misc]
-        """An object that may exist and that nothing may need: written before the object, kept until it is gone.
+        """An object that may exist and that may not be needed. The row is written before the object is.
 
-        The sweep deletes what is due and not named by a content or what was made of it, and nothing else in the store.
+        The sweep deletes the object when it is due, unless a content, or something that was made of a content, names
+        it. The row stays until the object is deleted. The sweep deletes no other objects.
         """
 
         _table_ = "doomed_objects"
@@ -214,7 +216,7 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         seen_at = orm.Required(datetime)
 
     class PowerChange(database.Entity):  # type: ignore[misc]
-        """A change of what a node's encoder may do, with the reading that it came from."""
+        """A change of a node's throttle decision, with the power reading that caused it."""
 
         _table_ = "power_changes"
         id = key()
@@ -228,7 +230,7 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         orm.composite_index(node, at)
 
     class Operation(database.Entity):  # type: ignore[misc]
-        """A backup, a rollback or a deploy: asked for here, carried out by the machine."""
+        """A backup, a rollback or a deploy. It is requested here and carried out by the machine."""
 
         _table_ = "operations"
         id = key()
@@ -243,7 +245,7 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         finished_at = orm.Optional(datetime)
 
     class Backup(database.Entity):  # type: ignore[misc]
-        """The backup that is set up: one row, or none. `said` is of the last success, `error` of a failure since."""
+        """The backup that is set up: one row, or none. `said` describes the last success, `error` a later failure."""
 
         _table_ = "backups"
         target = key()
@@ -259,7 +261,7 @@ def define_entities(database: orm.Database) -> SimpleNamespace:
         read_error = maybe_text()
 
     class PurgeHold(database.Entity):  # type: ignore[misc]
-        """While one lasts the sweep deletes no object: whoever copies the store finds what the database names."""
+        """A purge lease. While it is valid, the sweep deletes no object, so that a backup of the store is complete."""
 
         _table_ = "purge_holds"
         holder = key()

@@ -1,4 +1,4 @@
-"""Contents and the files that name them: rows to records, and the moves that keep the two in step."""
+"""Contents and the files that name them: converts rows to records, and keeps both consistent when files change."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def rendition_record(row: Any) -> Rendition:
 
 
 def find_visible(tx: Tx, file_id: str, principal: Principal) -> File | None:
-    """Return the file where this account may see it, trashed or not."""
+    """Return the file if this account may see it, even if it is in the trash."""
     row = tx.e.File.get(id=file_id)
     if row is None or not may_see(row, principal):
         return None
@@ -76,7 +76,7 @@ def find_visible(tx: Tx, file_id: str, principal: Principal) -> File | None:
 
 
 def find(tx: Tx, file_id: str) -> File | None:
-    """Return the file, whoever asks."""
+    """Return the file, without a check of who may see it."""
     row = tx.e.File.get(id=file_id)
     return None if row is None else file_record(row)
 
@@ -98,10 +98,11 @@ def add_stored(
     size_bytes: int,
     object_key: str,
 ) -> tuple[File, bool]:
-    """Make the file of bytes that are stored; return it, and whether `object_key` is now in use.
+    """Add the file of bytes that are stored; return it, and whether a new content uses `object_key`.
 
-    The same account, name and digest is the existing file: restored, with the visibility announced last. The same bytes
-    under another name share the content. A new content gets its probe job in the same transaction.
+    If the account already has a file with this name and digest, that file is returned, restored from the trash and with
+    the new visibility. Files with the same bytes and other names share one content. A new content gets its probe job in
+    the same transaction.
     """
     content = tx.e.Content.get_for_update(account=account_id, sha256=sha256)
     took_object = content is None
@@ -133,13 +134,13 @@ def add_stored(
     file.set(deleted_at=None, visibility=visibility, updated_at=tx.now)
     tx.flush()
     jobs.queue_missing(tx, content)
-    if content.account.disabled_at is not None:  # it was closed while the bytes arrived
+    if content.account.disabled_at is not None:  # it was disabled while the bytes arrived
         jobs.cancel_all(tx, content)
     return file_record(file), took_object
 
 
 def trash(tx: Tx, file_id: str) -> None:
-    """Put a file into the trash, and end its links; the last one of its content takes the content's jobs along."""
+    """Move a file to the trash and revoke its links. If no living file of its content is left, cancel the jobs too."""
     row, content = _locked(tx, file_id)
     links.revoke_of_file(tx, file_id)
     row.set(deleted_at=tx.now, updated_at=tx.now)
@@ -149,7 +150,7 @@ def trash(tx: Tx, file_id: str) -> None:
 
 
 def restore(tx: Tx, file_id: str) -> None:
-    """Take a file out of the trash and queue the work that its content misses."""
+    """Take a file out of the trash, and queue the work that its content still needs."""
     row, content = _locked(tx, file_id)
     row.set(deleted_at=None, updated_at=tx.now)
     tx.flush()
@@ -157,7 +158,7 @@ def restore(tx: Tx, file_id: str) -> None:
 
 
 def purge(tx: Tx, file_id: str) -> None:
-    """Remove a file for good; with the last one its content goes, and the objects are doomed."""
+    """Delete a file for good. If it was the last one of its content, delete the content too and doom its objects."""
     row, content = _locked(tx, file_id)
     row.delete()
     tx.flush()
@@ -175,7 +176,7 @@ def purge(tx: Tx, file_id: str) -> None:
 
 
 def doom(tx: Tx, object_key: str, *, after_s: float = 0) -> None:
-    """Note an object that nothing may need: the sweep deletes it when it is due and no row names it."""
+    """Record an object that may not be needed. The sweep deletes it once `after_s` is over, if no row names it."""
     tx.execute(
         "INSERT INTO doomed_objects (object_key, delete_after) VALUES ($key, $moment)"
         " ON CONFLICT (object_key) DO UPDATE SET delete_after = excluded.delete_after",
@@ -185,21 +186,21 @@ def doom(tx: Tx, object_key: str, *, after_s: float = 0) -> None:
 
 
 def spare(tx: Tx, object_key: str) -> None:
-    """Take back a doom: a content or a rendition names the object now."""
+    """Undo `doom`, because a row names the object now."""
     tx.execute("DELETE FROM doomed_objects WHERE object_key = $key", key=object_key)
 
 
 def forget_doomed(tx: Tx, object_key: str) -> None:
-    """Strike off an object that is gone; one that was doomed anew meanwhile, for later, stays."""
+    """Delete the row of a doomed object that was deleted. A row that was meanwhile doomed again for later stays."""
     tx.execute(
         "DELETE FROM doomed_objects WHERE object_key = $key AND delete_after <= $now", key=object_key, now=tx.now
     )
 
 
 def due_objects(tx: Tx, limit: int = 100) -> list[str]:
-    """Return the keys of doomed objects that are due and that no row needs: a content, what was made of it, a chunk.
+    """Return the keys of doomed objects that are due and that no content, rendition, subtitles or live job needs.
 
-    None is due while a hold lasts (db/backups.py).
+    Returns none while a purge lease is valid (db/backups.py).
     """
     rows = tx.select(
         "SELECT object_key, delete_after FROM doomed_objects AS doomed WHERE delete_after <= $now"
@@ -215,7 +216,7 @@ def due_objects(tx: Tx, limit: int = 100) -> list[str]:
 
 
 def _locked(tx: Tx, file_id: str) -> tuple[Any, Any]:
-    """Return a file's row and its content's, which is held: whether a file is the content's last stays true."""
+    """Return the rows of a file and its content. The content is locked, so that its set of files cannot change."""
     row = tx.e.File[file_id]
     return row, tx.e.Content.get_for_update(id=row.content.id)
 
@@ -225,7 +226,7 @@ def _named(tx: Tx, content: Any, account_id: str, name: str) -> Any:
 
 
 def may_see(row: Any, principal: Principal) -> bool:
-    """Say whether this account may see a file's row."""
+    """Return whether this account may see the file of a row."""
     return bool(row.visibility == Visibility.HOUSEHOLD or row.account_id == principal.account_id)
 
 

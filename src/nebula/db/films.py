@@ -1,4 +1,4 @@
-"""What a job leaves behind: media facts and the plan, or a rendition; each at once, guarded by the attempt."""
+"""Stores the results of jobs: facts and plan, or a rendition. Only the current attempt of a task can store them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def queue_of(action: PlanAction) -> Queue:
 def record_probe(
     tx: Tx, claim: Claim, facts: MediaFacts | None, plan: Plan, *, in_chunks: bool = False
 ) -> Queue | None:
-    """End a probe: facts and plan are kept, and the job that makes the film is queued. Returns its queue.
+    """End a probe: store facts and plan, and queue the jobs that make the film. Returns the queue of the first job.
 
-    `in_chunks`: an encode is cut into chunks.
+    `in_chunks`: films that need their picture encoded are encoded in chunks.
     Raises Superseded, and changes nothing, if another attempt owns the task.
     """
     if plan.state is FileState.FAILED:
@@ -51,9 +51,9 @@ def record_probe(
 
 
 def record_web_ready(tx: Tx, claim: Claim, facts: MediaFacts, plan: Plan) -> None:
-    """End the job of a film whose original plays everywhere as it is, which its probe could not see.
+    """End the job of a film whose original is web-ready, although the probe could not tell.
 
-    Raises Superseded, and changes nothing.
+    Raises Superseded, and changes nothing, if another attempt owns the task.
     """
     tasks.finish(tx, claim)
     _keep_plan(tx, claim.job_id, plan)
@@ -64,9 +64,9 @@ def record_web_ready(tx: Tx, claim: Claim, facts: MediaFacts, plan: Plan) -> Non
 
 
 def publish_rendition(tx: Tx, claim: Claim, made: NewRendition) -> None:
-    """Publish a film: job done, rendition there, content ready, object spared, chunks doomed.
+    """Publish a rendition: end the job, add the rendition, mark the content ready, spare the object, doom the chunks.
 
-    Raises Superseded, changing nothing.
+    Raises Superseded, and changes nothing, if another attempt owns the task.
     """
     tasks.finish(tx, claim, warning=made.warning)
     fields = {name: value for name, value in asdict(made).items() if name != "warning"}
@@ -77,7 +77,7 @@ def publish_rendition(tx: Tx, claim: Claim, made: NewRendition) -> None:
 
 
 def plan_anew(tx: Tx, claim: Claim, plan: Plan, *, in_chunks: bool = False) -> None:
-    """Give a job that waits with an older version's plan this version's plan. If no film is needed, the job ends."""
+    """Replace the plan of a queued job that an older version made. If the new plan makes no film, the job ends."""
     if not _is_queued(tx, claim.job_id):
         return
     _keep_plan(tx, claim.job_id, plan)
@@ -91,7 +91,7 @@ def plan_anew(tx: Tx, claim: Claim, plan: Plan, *, in_chunks: bool = False) -> N
     target = JobState.FAILED if has_failed else JobState.DONE
     move_jobs(tx, target, "id = $id", changes, id=claim.job_id, code=code, error=error, now=tx.now)
     rows.cancel(tx, claim.job_id)
-    if plan.rung is None:  # else it is only this rung that the film no longer has
+    if plan.rung is None:  # otherwise, only this lower rung is dropped
         tx.e.Content[claim.content.id].set(state=plan.state, web_ready=plan.web_ready)
 
 
@@ -101,7 +101,7 @@ def _is_queued(tx: Tx, job_id: str) -> bool:
 
 
 def _begin_anew(tx: Tx, claim: Claim, task: NewTask) -> None:
-    """Queue a job's first task with its new plan; chunks that are done and still fit are found again."""
+    """Queue a job's first task with its new plan. That task finds the finished chunks that still fit."""
     rows.cancel(tx, claim.job_id)
     if claim.kind == task.kind == TaskKind.SPLIT:
         tx.execute(
@@ -115,7 +115,7 @@ def _begin_anew(tx: Tx, claim: Claim, task: NewTask) -> None:
 
 
 def _first_task(plan: Plan, duration_s: float | None, in_chunks: bool) -> NewTask:
-    """Return where a plan's work begins: a film in chunks is split first, which takes seconds."""
+    """Return the first task of a plan. A film in chunks is split first, which takes seconds."""
     if in_chunks and plan.encodes_video:
         return NewTask(TaskKind.SPLIT, plan_version=plan.version)
     return NewTask(
@@ -124,14 +124,14 @@ def _first_task(plan: Plan, duration_s: float | None, in_chunks: bool) -> NewTas
 
 
 def _queue_films(tx: Tx, content: Any, plan: Plan, in_chunks: bool) -> Queue | None:
-    """Queue the film's job, and those of its lower rungs; return the queue of the first."""
+    """Queue the film's job and those of its lower rungs; return the queue of the first, or None if there is none."""
     plans = [(plan, 0)] if plan.makes_film else []
-    # A chunk's priority is one behind its film's.
+    # In steps of two, because the priority number of a chunk is one higher than that of its film's other tasks.
     plans += [(lower, jobs.LOWER_RANK + 2 * place) for place, lower in enumerate(rungs.lower(plan))]
     queues = []
-    for place, (each, rank) in enumerate(plans, start=0 if plan.makes_film else 1):
-        task = _first_task(each, content.duration_s, in_chunks)
-        jobs.add(tx, content, NewJob(task, plan=each, rank=rank, place=place))
+    for place, (film_plan, rank) in enumerate(plans, start=0 if plan.makes_film else 1):
+        task = _first_task(film_plan, content.duration_s, in_chunks)
+        jobs.add(tx, content, NewJob(task, plan=film_plan, rank=rank, place=place))
         queues.append(task.queue or KINDS[task.kind].queue)
     return queues[0] if queues else None
 

@@ -1,8 +1,8 @@
-"""What a worker node may do in PostgreSQL: it makes films, and reads no account, no session, no name of a file.
+"""What a worker node may do in PostgreSQL. It makes films, and cannot read accounts, sessions or file names.
 
-Each node signs in by a role of its own, a member of the role WORKERS. A migration gives that role, where it is there,
-what this version's encode worker needs, and takes nothing away: nodes of the version before run on until they are
-brought along. tests/integration/test_worker_grants.py makes films with nothing but this.
+Each node signs in with a role of its own, which is a member of the role WORKERS. If that role exists, a migration
+grants it what this version's encode worker needs. It revokes nothing, so that nodes with the previous version keep
+running until they are updated. tests/integration/test_worker_grants.py makes films with these grants alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sqlalchemy
 
 WORKERS = "nebula_workers"
 
-# Whose content it is and where its bytes lie is not for a node to change: who may watch hangs on both.
+# A node must not change a content's owner or object key, because both decide who may watch what.
 _FOUND = "UPDATE (state, web_ready, facts, width, height, duration_s)"
 MAY: dict[str, tuple[str, ...]] = {
     "alembic_version": ("SELECT",),
@@ -26,7 +26,7 @@ MAY: dict[str, tuple[str, ...]] = {
 
 
 def grant(connection: sqlalchemy.Connection) -> bool:
-    """Give worker nodes what they need; False where their role is not there, and on SQLite."""
+    """Grant worker nodes what they need. Returns False on SQLite, or if their role does not exist."""
     if connection.dialect.name != "postgresql":
         return False
     role = sqlalchemy.text("SELECT 1 FROM pg_roles WHERE rolname = :role")

@@ -1,4 +1,4 @@
-"""Links: kept by the digest of their token, and alive only while everything that they stand on is."""
+"""Links. A link is found by the digest of its token, and works only while its account, file and film are available."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def add(
     quality: str,
     life_s: float,
 ) -> Link:
-    """Store a link that lives `life_s` from now."""
+    """Store a link that expires `life_s` seconds from now."""
     row = tx.e.Link(
         id=str(uuid.uuid4()),
         digest=digest,
@@ -57,10 +57,11 @@ def add(
 
 
 def find_alive(tx: Tx, digest: str, original: str) -> Link | None:
-    """Return the link of a token's digest where it may be opened now.
+    """Return the link with this token digest if it can be opened now, otherwise None.
 
-    Not expired or revoked, its account enabled, its file out of the trash and visible to that account, and the
-    rendition or subtitles that it was made for still there: `original` is the quality that has none.
+    The link must not be expired or revoked. Its account must be enabled, and its file must be visible to that account
+    and not in the trash. The rendition or subtitles that it was made for must still exist. `original` is the name of
+    the quality that needs neither.
     """
     row = tx.e.Link.get(digest=digest)
     if row is None or row.revoked_at is not None or row.expires_at <= tx.now:
@@ -84,7 +85,7 @@ def living(tx: Tx, account_id: str, limit: int) -> list[Link]:
 
 
 def revoke(tx: Tx, account_id: str, link_id: str) -> bool:
-    """End one of the account's links; False where it has none of that id. Twice is fine."""
+    """End one of the account's links; a second call does no harm. Returns False if the account has no such link."""
     row = tx.e.Link.get(id=link_id, account_id=account_id)
     if row is None:
         return False
@@ -94,14 +95,14 @@ def revoke(tx: Tx, account_id: str, link_id: str) -> bool:
 
 
 def revoke_of_file(tx: Tx, file_id: str) -> None:
-    """End every link of a file for good: they do not come back with it from the trash."""
+    """End every link of a file for good. They stay revoked if the file is restored from the trash."""
     tx.execute(
         "UPDATE links SET revoked_at = $now WHERE file_id = $file AND revoked_at IS NULL", now=tx.now, file=file_id
     )
 
 
 def tidy(tx: Tx) -> None:
-    """Forget links that ended a week ago."""
+    """Delete links that ended more than a week ago."""
     before = tx.after(-KEPT_AFTER_END_S)
     tx.execute("DELETE FROM links WHERE expires_at < $before OR revoked_at < $before", before=before)
 

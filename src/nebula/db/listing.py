@@ -1,4 +1,4 @@
-"""Pages of files and jobs: few statements a page, whatever its length, and the same cost wherever it lies."""
+"""Pages of files and jobs. A page takes few statements at any length, and costs the same anywhere in the list."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VISIBLE = "(f.visibility = 'household' OR f.account_id = $account)"
 
 
 def file_page(tx: Tx, principal: Principal, query: FileQuery) -> list[FileDetails]:
-    """Return up to `query.limit` + 1 files, the newest first; the one too many says that there is a next page."""
+    """Return up to `query.limit` + 1 files, the newest first. The extra one shows that there is a next page."""
     conditions = ["f.deleted_at IS NOT NULL" if query.trashed else "f.deleted_at IS NULL", VISIBLE]
     values: dict[str, Any] = {"account": principal.account_id}
     if query.trashed and not principal.is_owner:
@@ -40,7 +40,7 @@ def file_page(tx: Tx, principal: Principal, query: FileQuery) -> list[FileDetail
 def job_page(tx: Tx, principal: Principal, query: JobQuery) -> list[Job]:
     """Return up to `query.limit` + 1 jobs of contents that this account may see, the newest first.
 
-    The owner gets all jobs.
+    An owner sees all jobs.
     """
     conditions = ["1 = 1"]
     values: dict[str, Any] = {}
@@ -56,14 +56,14 @@ def job_page(tx: Tx, principal: Principal, query: JobQuery) -> list[Job]:
     rows = _page(tx, sql, "j", conditions, values, query.after, query.limit)
     ids = [row[0] for row in rows]
     selected = tx.e.Job.select(lambda job: job.id in ids).prefetch(tx.e.Content, tx.e.Account)
-    found = {row.id: row for row in selected} if ids else {}
-    return job_records(tx, principal, [found[job_id] for job_id in ids])
+    jobs_by_id = {row.id: row for row in selected} if ids else {}
+    return job_records(tx, principal, [jobs_by_id[job_id] for job_id in ids])
 
 
 def job_records(tx: Tx, principal: Principal, rows: Sequence[Any]) -> list[Job]:
-    """Turn jobs' rows into records, as this account may see them; the files are found in one statement.
+    """Turn rows of jobs into records, as this account may see them. One statement finds all their files.
 
-    Of a job on a content without a file that it may see, only the work itself is told.
+    If the account may see no file of a job's content, the record tells only about the work itself.
     """
     oldest = _oldest_files(tx, principal, {row.content.id for row in rows})
     records = [jobs.job_record(row, oldest.get(row.content.id)) for row in rows]
@@ -76,10 +76,10 @@ def details(tx: Tx, principal: Principal, rows: Sequence[Any]) -> list[FileDetai
     if not ids:
         return []
     renditions = _by_content(map(files.rendition_record, tx.e.Rendition.select(lambda r: r.content.id in ids)))
-    found_jobs = _by_content(job_records(tx, principal, list(tx.e.Job.select(lambda j: j.content.id in ids))))
-    found_subtitles = _by_content(map(subtitles.record, tx.e.Subtitles.select(lambda s: s.content.id in ids)))
+    jobs_by_content = _by_content(job_records(tx, principal, list(tx.e.Job.select(lambda j: j.content.id in ids))))
+    texts_by_content = _by_content(map(subtitles.record, tx.e.Subtitles.select(lambda s: s.content.id in ids)))
     return [
-        _details(file, renditions[file.content.id], found_jobs[file.content.id], found_subtitles[file.content.id])
+        _details(file, renditions[file.content.id], jobs_by_content[file.content.id], texts_by_content[file.content.id])
         for file in map(files.file_record, rows)
     ]
 
@@ -113,7 +113,7 @@ def _oldest_files(tx: Tx, principal: Principal, content_ids: set[str]) -> dict[s
 
 
 def _loaded(tx: Tx, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Load the page's files, contents and accounts into the session at once, so that no row asks by itself."""
+    """Load the files, contents and accounts of a page at once, so that no row needs a query of its own."""
     ids = [row[0] for row in rows]
     if ids:
         list(tx.e.File.select(lambda f: f.id in ids).prefetch(tx.e.Content, tx.e.Account))

@@ -1,11 +1,11 @@
-"""Bring the schema to this code's revision, or say where it stands. Each revision is one transaction, on SQLite too.
+"""Bring the schema to this code's revision, or return its status. Each revision is one transaction, on SQLite too.
 
-Alembic takes SQLite's DDL for non-transactional and pysqlite commits behind its back: the engine below opens every
-transaction itself (BEGIN IMMEDIATE), so that a failed revision leaves nothing. On PostgreSQL an advisory lock lets one
-migration run at a time.
+Alembic assumes that DDL in SQLite is not transactional, and pysqlite commits without being asked. The engine below
+therefore opens every transaction itself (BEGIN IMMEDIATE), so that a failed revision leaves nothing behind. On
+PostgreSQL an advisory lock lets only one migration run at a time.
 
-A revision file says `contracts = True` where code from before it cannot run on what it leaves. `expand` stops before
-the first of those, so that the code that still serves goes on.
+A revision file sets `contracts = True` if older code cannot run on the schema that it leaves. `expand` stops before the
+first of those, so that the release that is still serving keeps working.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ ADVISORY_LOCK = 0x6E6562756C61  # "nebula"
 
 @dataclass(frozen=True)
 class SchemaStatus:
-    """Where the schema stands: `current` is None for an empty database."""
+    """The revisions of the database and of the code. `current` is None if the database is empty."""
 
     current: str | None
     head: str
-    is_newer: bool = False  # `current` is none of this code's revisions: a later version wrote it
+    is_newer: bool = False  # this code does not know `current`: a later version wrote it
 
     @property
     def is_current(self) -> bool:
@@ -45,16 +45,16 @@ class SchemaStatus:
 
 
 def upgrade(url: str, revision: str = "head", migrations: Path = MIGRATIONS) -> SchemaStatus:
-    """Run the revisions that are missing, and let worker nodes do their part; return where the schema stands then.
+    """Run the missing revisions and the grants for worker nodes; return the new schema status.
 
-    Raises SchemaTooNew where a later version has been here.
+    Raises SchemaTooNew if a later version has migrated this database.
     """
     with _connection(url) as connection:
-        found = _status(connection, migrations)
-        if found.is_newer:
+        schema = _status(connection, migrations)
+        if schema.is_newer:
             raise SchemaTooNew(
-                f"The database's schema is at revision {found.current}, which this version of Nebula does not know"
-                f" (its own is {found.head}): a newer one wrote it. Run that version."
+                f"The database's schema is at revision {schema.current}, which this version of Nebula does not know"
+                f" (its own is {schema.head}): a newer one wrote it. Run that version."
             )
         config = _config(migrations)
         config.attributes["connection"] = connection
@@ -64,13 +64,13 @@ def upgrade(url: str, revision: str = "head", migrations: Path = MIGRATIONS) -> 
 
 
 def expand(url: str, migrations: Path = MIGRATIONS) -> SchemaStatus:
-    """Run the missing revisions that only add; return where the schema stands afterwards.
+    """Run the missing revisions that only add; return the new schema status.
 
-    Raises Conflict where one that adds comes after one that contracts: the two need a deploy each.
+    Raises Conflict if a revision that adds comes after one that contracts: each of the two needs its own deploy.
     """
     with _connection(url) as connection:
-        found = _status(connection, migrations)
-    return found if found.is_newer else upgrade(url, _last_that_adds(found, migrations), migrations)
+        schema = _status(connection, migrations)
+    return schema if schema.is_newer else upgrade(url, _last_that_adds(schema, migrations), migrations)
 
 
 def _last_that_adds(found: SchemaStatus, migrations: Path) -> str:
@@ -90,20 +90,20 @@ def _last_that_adds(found: SchemaStatus, migrations: Path) -> str:
 
 
 def grant(url: str) -> bool:
-    """Let worker nodes do their part (grants.py); False where the database has no role for them."""
+    """Grant worker nodes what they need (grants.py). Returns False if the database has no role for them."""
     with _connection(url) as connection:
         return grants.grant(connection)
 
 
 def status(url: str, migrations: Path = MIGRATIONS) -> SchemaStatus:
-    """Return where the schema stands; nothing is changed."""
+    """Return the schema status, without changing anything."""
     with _connection(url) as connection:
         return _status(connection, migrations)
 
 
 def _status(connection: sqlalchemy.Connection, migrations: Path) -> SchemaStatus:
     current = MigrationContext.configure(connection).get_current_revision()
-    connection.rollback()  # reading began a transaction; each revision has its own
+    connection.rollback()  # reading began a transaction, but each revision needs its own
     scripts = ScriptDirectory.from_config(_config(migrations))
     known = {script.revision for script in scripts.walk_revisions()}
     return SchemaStatus(current, str(scripts.get_current_head()), current is not None and current not in known)
@@ -130,11 +130,11 @@ def _connection(url: str) -> Iterator[sqlalchemy.Connection]:
             raise
         raise StoreUnavailable("database", f"The database does not answer: {str(error.orig).strip()}") from error
     finally:
-        engine.dispose()  # ends the connection, and with it the advisory lock
+        engine.dispose()  # closes the connection, which releases the advisory lock
 
 
 def _is_lost(error: sqlalchemy.exc.OperationalError) -> bool:
-    # Connecting has no statement. SQLite calls most mistakes in a statement operational errors too.
+    # A failed connect has no statement. SQLite reports most mistakes in a statement as operational errors too.
     is_locked = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     return error.statement is None or error.connection_invalidated or is_locked
 
@@ -145,7 +145,7 @@ def _engine(url: str) -> sqlalchemy.Engine:
         # SQLAlchemy 2.1 reads a plain postgresql:// as psycopg 3.
         return sqlalchemy.create_engine("postgresql+psycopg2://" + url.split("://", 1)[1])
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    # Not from text: SQLAlchemy would take what follows a "?" in the path for options.
+    # Not built from a string: SQLAlchemy would read what follows a "?" in the path as options.
     engine = sqlalchemy.create_engine(sqlalchemy.URL.create("sqlite", database=path))
 
     def connect(connection: Any, _record: Any) -> None:

@@ -1,4 +1,4 @@
-"""Changes of a state: the only statements that write one. They leave the states that the tables of moves allow."""
+"""The only statements that move jobs and tasks between states. They allow only the moves listed in domain/states.py."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from nebula.domain.states import JOB_MOVES, TASK_MOVES, JobState, TaskState
 
 
 def listed(states: Iterable[str]) -> str:
-    """Return states, or other words of this code's own, as a list in SQL."""
+    """Return states, or other words that are constants in the code, as a list in SQL."""
     return "(" + ", ".join(f"'{word}'" for word in sorted(states)) + ")"
 
 
 def sources(moves: Mapping[Any, frozenset[Any]], target: StrEnum) -> frozenset[Any]:
     """Return the states that may become `target`. Raises ValueError if none may."""
-    found = frozenset(state for state, targets in moves.items() if target in targets)
-    if not found:
+    source_states = frozenset(state for state, targets in moves.items() if target in targets)
+    if not source_states:
         raise ValueError(f"no state may become {target!r}")
-    return found
+    return source_states
 
 
 def move_jobs(tx: Tx, target: JobState, where: str, changes: str = "", **values: Any) -> list[tuple[Any, ...]]:

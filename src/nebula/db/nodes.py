@@ -10,7 +10,7 @@ from nebula.domain.records import Node
 
 
 def register(tx: Tx, name: str, version: str) -> None:
-    """Note that a process of this node has started."""
+    """Record that a process of this node has started."""
     tx.execute(
         "INSERT INTO nodes (name, version, encoder, viewers, paused_s, started_at, seen_at)"
         " VALUES ($name, $version, NULL, 0, 0, $now, $now) ON CONFLICT (name) DO UPDATE SET"
@@ -22,23 +22,23 @@ def register(tx: Tx, name: str, version: str) -> None:
 
 
 def forget(tx: Tx, name: str) -> bool:
-    """Remove a node and what was noted of its power; False where there is none of this name."""
+    """Delete a node and its power changes. Returns False if there is no node of this name."""
     tx.execute("DELETE FROM power_changes WHERE node = $name", name=name)
     return bool(tx.execute("DELETE FROM nodes WHERE name = $name RETURNING name, version", name=name))
 
 
 def note_seen(tx: Tx, name: str) -> None:
-    """Note that the node is alive."""
+    """Record that the node is alive."""
     tx.execute("UPDATE nodes SET seen_at = $now WHERE name = $name", name=name, now=tx.now)
 
 
 def note_encoder(tx: Tx, name: str, encoder: str) -> None:
-    """Note which encoder the node's trial found."""
+    """Record which encoder the node's trial selected."""
     tx.execute("UPDATE nodes SET encoder = $encoder WHERE name = $name", name=name, encoder=encoder)
 
 
 def note_viewers(tx: Tx, name: str, viewers: int) -> None:
-    """Note how many bodies the node's gateway is sending to players; the word counts for a while only."""
+    """Record how many responses the node's gateway is sending to players. The number is valid for VIEWERS_COUNT_S."""
     tx.execute(
         "UPDATE nodes SET viewers = $viewers, viewers_at = $now WHERE name = $name",
         name=name,
@@ -48,7 +48,7 @@ def note_viewers(tx: Tx, name: str, viewers: int) -> None:
 
 
 def all_nodes(tx: Tx) -> list[Node]:
-    """Return the nodes that were ever seen, the latest first."""
+    """Return all nodes, the one that was seen last first."""
     return sorted((_record(tx, row) for row in tx.e.Node.select()), key=lambda node: node.seen_at, reverse=True)
 
 

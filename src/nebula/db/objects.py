@@ -1,4 +1,4 @@
-"""Which objects the rows name: what `nebula-server check` compares the store with."""
+"""The objects that rows name. `nebula-server check` compares the store with them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from nebula.db.work import rows
 
 @dataclass(frozen=True)
 class NamedObjects:
-    """Object keys by what a row says of them."""
+    """Object keys, grouped by whether the object must exist."""
 
-    needed: frozenset[str]  # a content's, a rendition's, subtitles' or a living job's: it must be there
-    expected: frozenset[str]  # an upload's, or doomed: it may be there
+    needed: frozenset[str]  # of a content, a rendition, subtitles or a live job: must exist
+    expected: frozenset[str]  # of an upload, or doomed: may exist
 
     def __contains__(self, key: str) -> bool:
         return key in self.needed or key in self.expected

@@ -16,7 +16,7 @@ LIVE = (OperationState.QUEUED, OperationState.RUNNING)
 
 
 def add(tx: Tx, kind: OperationKind, asked_by: str, *, commit_id: str | None = None) -> Operation:
-    """Add an operation that waits; the oldest rows go."""
+    """Add a queued operation; keep only the latest OPERATIONS_KEPT rows."""
     row = tx.e.Operation(
         id=str(uuid.uuid4()),
         kind=kind.value,
@@ -40,13 +40,13 @@ def latest(tx: Tx, limit: int) -> list[Operation]:
 
 
 def live(tx: Tx, kind: OperationKind) -> Operation | None:
-    """Return the operation of a kind that waits or runs."""
+    """Return the operation of a kind that is queued or running, or None."""
     rows = tx.e.Operation.select(lambda row: row.kind == kind.value and row.state in LIVE)
     return next((record(row) for row in rows.order_by(lambda row: row.created_at).limit(1)), None)
 
 
 def end_cut_off(tx: Tx) -> None:
-    """Note that what was carried out before has ended: the machine does one thing at a time, so it was cut off."""
+    """Fail operations that are still marked as running. The machine runs one at a time, so they were cut off."""
     tx.execute(
         "UPDATE operations SET state = $failed, message = $message, finished_at = $now WHERE state = $running",
         failed=OperationState.FAILED.value,
@@ -57,7 +57,7 @@ def end_cut_off(tx: Tx) -> None:
 
 
 def take(tx: Tx, operation_id: str) -> Operation | None:
-    """Note that an operation is carried out; None where none of that id waits."""
+    """Mark a queued operation as running. Returns None if no queued operation has this id."""
     row = tx.e.Operation.get_for_update(id=operation_id)
     if row is None or row.state != OperationState.QUEUED:
         return None
@@ -66,7 +66,7 @@ def take(tx: Tx, operation_id: str) -> Operation | None:
 
 
 def end(tx: Tx, operation_id: str, state: OperationState, message: str, release: str | None) -> bool:
-    """Note how an operation ended; False where none of that id waits or runs."""
+    """Record how an operation ended. Returns False if no queued or running operation has this id."""
     row = tx.e.Operation.get_for_update(id=operation_id)
     if row is None or row.state not in LIVE:
         return False
@@ -75,7 +75,7 @@ def end(tx: Tx, operation_id: str, state: OperationState, message: str, release:
 
 
 def record(row: Any) -> Operation:
-    """Return a row as what leaves the database."""
+    """Turn an operation's row into its record."""
     return Operation(
         id=row.id,
         kind=OperationKind(row.kind),

@@ -1,4 +1,4 @@
-"""What a node's power allows its encoder: the present in its row of `nodes`, each change in a row of its own."""
+"""What a node's power allows its encoder. The current state is in the node's row; each change is a separate row."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ Row = tuple[Any, ...]
 def note(
     tx: Tx, node: str, decision: Decision, reading: PowerReading, paused_s: float, causes: Causes | None = None
 ) -> bool:
-    """Note what a node read and decided, and `paused_s` more of waiting. Return False if the node is not registered.
+    """Record what a node read and decided, and add `paused_s` to its time paused.
 
-    A decision that differs from the row's becomes a change of its history. `causes` is for the worker after this one.
+    Returns False if the node is not registered. A throttle that differs from the row's is added to the node's history.
+    `causes` is for the next worker process, which reads it with `last_causes`.
     """
-    found = tx.select("SELECT throttle, throttle_since FROM nodes WHERE name = $node", node=node)
-    if not found:
+    stored = tx.select("SELECT throttle, throttle_since FROM nodes WHERE name = $node", node=node)
+    if not stored:
         return False
-    if found[0][0] != decision.throttle:
+    if stored[0][0] != decision.throttle:
         _add_change(tx, node, decision, reading)
         tx.execute(
             "UPDATE nodes SET throttle = $throttle, throttle_since = $now WHERE name = $node",
@@ -46,17 +47,17 @@ def note(
 
 
 def last_causes(tx: Tx, node: str) -> Causes:
-    """Return what each cause asked for when the node noted its power last; nothing if it never did."""
+    """Return the throttle of each cause when the node last recorded its power; empty Causes if it never did."""
     row = tx.e.Node.get(name=node)
     if row is None or row.power is None:
         return Causes()
-    # A version before wrote the decision alone: only the battery pauses or hands back.
-    asked = json.loads(row.power).get("causes") or {"battery": row.throttle}
-    return Causes(**{cause: Throttle(throttle) for cause, throttle in asked.items()})
+    # An earlier version wrote only the decision. Only the battery can pause or hand back.
+    throttles = json.loads(row.power).get("causes") or {"battery": row.throttle}
+    return Causes(**{cause: Throttle(throttle) for cause, throttle in throttles.items()})
 
 
 def viewers(tx: Tx, node: str) -> int:
-    """Return how many people the node's gateway sends films to; it says so again and again while there are any."""
+    """Return how many viewers the node's gateway sends films to; 0 if it has not reported for VIEWERS_COUNT_S."""
     rows = tx.select(
         "SELECT viewers, name FROM nodes WHERE name = $node AND viewers_at >= $since",
         node=node,
@@ -72,7 +73,7 @@ def changes(tx: Tx, node: str, limit: int) -> list[PowerChange]:
 
 
 def tidy(tx: Tx) -> None:
-    """Forget the oldest changes of every node."""
+    """Keep only the latest POWER_CHANGES_KEPT changes of each node."""
     tx.execute(
         "DELETE FROM power_changes WHERE id IN (SELECT id FROM (SELECT id, ROW_NUMBER() OVER"
         " (PARTITION BY node ORDER BY at DESC, id) AS place FROM power_changes) AS placed WHERE place > $kept)",
@@ -81,12 +82,12 @@ def tidy(tx: Tx) -> None:
 
 
 def node_power(row: Any) -> NodePower | None:
-    """Return what a row of `nodes` says of its power."""
+    """Return the power status in a row of `nodes`, or None if the node has recorded none."""
     if row.power is None:
         return None
-    said = json.loads(row.power)
-    reading = PowerReading(said["on_mains"], said["percent"], said["temperature_c"], tuple(said["problems"]))
-    decision = Decision(Throttle(row.throttle), tuple(said["reasons"]))
+    stored = json.loads(row.power)
+    reading = PowerReading(stored["on_mains"], stored["percent"], stored["temperature_c"], tuple(stored["problems"]))
+    decision = Decision(Throttle(row.throttle), tuple(stored["reasons"]))
     return NodePower(decision, aware(row.throttle_since), reading, aware(row.power_at), row.paused_s)
 
 

@@ -1,7 +1,7 @@
-"""Sessions and their refresh tokens. Every change of a family locks its session's row first.
+"""Sessions and their refresh tokens. Every change of a token family locks the row of its session first.
 
-On PostgreSQL the lock is FOR UPDATE, on SQLite the whole write transaction (BEGIN IMMEDIATE). A token's row is read
-after the lock, so that two refreshes with the same token see each other's work.
+On PostgreSQL the lock is FOR UPDATE; on SQLite it is the whole write transaction (BEGIN IMMEDIATE). The row of a token
+is read after the lock, so that two refreshes with the same token see each other's changes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LISTED = 1000
 
 @dataclass(frozen=True)
 class Device:
-    """What a sign-in or a refresh says of where it comes from."""
+    """The device that a sign-in or a refresh comes from."""
 
     address: str
     user_agent: str
@@ -30,7 +30,7 @@ class Device:
 
 @dataclass(frozen=True)
 class NewTokens:
-    """The two tokens about to be issued: the refresh token's digest, and the access token's id."""
+    """The two tokens about to be issued: the digest of the refresh token, and the id (`jti`) of the access token."""
 
     digest: str
     jti: str
@@ -39,7 +39,7 @@ class NewTokens:
 
 @dataclass(frozen=True)
 class Refreshed:
-    """What came of a refresh; `session` is None where the token is unknown."""
+    """The result of a refresh; `session` is None if the token is unknown."""
 
     move: RefreshMove
     session: Session | None
@@ -60,7 +60,7 @@ def session_record(row: Any) -> Session:
 
 
 def begin(tx: Tx, account_id: str, device: Device, tokens: NewTokens) -> Session:
-    """Make a session with its first refresh token."""
+    """Add a session with its first refresh token."""
     row = tx.e.Session(
         id=str(uuid.uuid4()),
         account=account_id,
@@ -76,9 +76,9 @@ def begin(tx: Tx, account_id: str, device: Device, tokens: NewTokens) -> Session
 
 
 def refresh(tx: Tx, digest: str, device: Device, tokens: NewTokens) -> Refreshed:
-    """Decide what a presented refresh token leads to, and do it. A revocation is in the outcome: commit it."""
-    found = tx.select("SELECT session_id, digest FROM refresh_tokens WHERE digest = $digest", digest=digest)
-    session = _locked(tx, found[0][0]) if found else None
+    """Decide what to do about a presented refresh token, and do it. Commit the result: it may be a revocation."""
+    token_rows = tx.select("SELECT session_id, digest FROM refresh_tokens WHERE digest = $digest", digest=digest)
+    session = _locked(tx, token_rows[0][0]) if token_rows else None
     if session is None:
         return Refreshed(RefreshMove.REFUSE, None)
     token = tx.e.RefreshToken.get(digest=digest)
@@ -98,9 +98,10 @@ def refresh(tx: Tx, digest: str, device: Device, tokens: NewTokens) -> Refreshed
 
 
 def see(tx: Tx, session_id: str, jti: str) -> Principal | None:
-    """Note that an access token arrived; return whose it is, or None where it is worth nothing.
+    """Record that an access token was used; return its principal, or None if the token is not valid.
 
-    From then on its refresh token's predecessor is not believed to be a lost answer.
+    This proves that the client received the answer to its last refresh. If the refresh token before it is presented
+    again, a lost answer is no longer accepted as the reason.
     """
     session = _locked(tx, session_id)
     token = tx.e.RefreshToken.get(jti=jti)
@@ -114,13 +115,13 @@ def see(tx: Tx, session_id: str, jti: str) -> Principal | None:
 
 
 def standing(tx: Tx, session_id: str) -> Principal | None:
-    """Return whose session this is; None where it has ended."""
+    """Return the principal of a session, or None if the session has ended."""
     session = tx.e.Session.get(id=session_id)
     return _principal(session) if session is not None and _lives(tx, session) else None
 
 
 def living(tx: Tx, account_id: str) -> list[Session]:
-    """Return an account's sessions, the one that was used last first."""
+    """Return an account's live sessions (at most LISTED), the one that was used last first."""
     now = tx.now
     rows = tx.e.Session.select(
         lambda session: session.account.id == account_id and session.revoked_at is None and session.expires_at > now
@@ -130,7 +131,7 @@ def living(tx: Tx, account_id: str) -> list[Session]:
 
 
 def end(tx: Tx, account_id: str, session_id: str) -> bool:
-    """End one living session of an account; return whether there was one."""
+    """End one live session of an account; return whether there was one."""
     ended = tx.execute(
         "UPDATE sessions SET revoked_at = $now WHERE id = $session AND account_id = $account"
         " AND revoked_at IS NULL AND expires_at > $now RETURNING id, account_id",
@@ -158,7 +159,7 @@ def _locked(tx: Tx, session_id: str) -> Any:
 
 
 def _heirs(tx: Tx, session: Any, token: Any) -> list[Any]:
-    """Return what was issued in a token's place: a spent one's successors, a dead one's siblings."""
+    """Return the tokens issued in a token's place: the successors of a spent one, or the siblings of a dead one."""
     parent = token.parent if token.dead_at is not None else token.digest
     heirs = tx.e.RefreshToken.select(lambda heir: heir.session == session and heir.parent == parent)
     return [heir for heir in heirs if heir.digest != token.digest]

@@ -1,4 +1,4 @@
-"""The subtitles of contents: rows to records, and their publication, all of a job's at once."""
+"""The subtitles of contents: converts rows to records, and publishes all subtitles of a job at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nebula.domain.work import Claim
 
 @dataclass(frozen=True)
 class NewSubtitles:
-    """One stream whose WebVTT is stored."""
+    """One subtitle stream whose WebVTT object is stored."""
 
     stream: SubtitleStream
     object_key: str
@@ -27,7 +27,7 @@ class NewSubtitles:
 
 
 def record(row: Any) -> Subtitles:
-    """Turn a row into its record."""
+    """Turn the row of subtitles into its record."""
     return Subtitles(
         id=row.id,
         content_id=row.content.id,
@@ -53,10 +53,10 @@ def find(tx: Tx, content_id: str, subtitles_id: str) -> Subtitles | None:
 
 
 def publish(tx: Tx, claim: Claim, made: Sequence[NewSubtitles], *, warning: str | None) -> None:
-    """Publish what a job made: job done, rows there, objects spared. Raises Superseded, changing nothing."""
+    """Publish the subtitles of a job: end it, add the rows, spare the objects. Raises Superseded, changing nothing."""
     tasks.finish(tx, claim, warning=warning)
-    for one in made:
-        stream = one.stream
+    for new_subtitles in made:
+        stream = new_subtitles.stream
         tx.e.Subtitles(
             id=str(uuid.uuid4()),
             content=claim.content.id,
@@ -67,11 +67,11 @@ def publish(tx: Tx, claim: Claim, made: Sequence[NewSubtitles], *, warning: str 
             is_default=stream.is_default,
             is_forced=stream.is_forced,
             is_for_hearing_impaired=stream.is_for_hearing_impaired,
-            object_key=one.object_key,
-            size_bytes=one.size_bytes,
-            sha256=one.sha256,
-            cues=one.cues,
+            object_key=new_subtitles.object_key,
+            size_bytes=new_subtitles.size_bytes,
+            sha256=new_subtitles.sha256,
+            cues=new_subtitles.cues,
             created_at=tx.now,
         )
-        files.spare(tx, one.object_key)
+        files.spare(tx, new_subtitles.object_key)
     tx.flush()

@@ -1,7 +1,7 @@
-"""Uploads' rows and the moves between their states.
+"""The rows of uploads and the moves between their states.
 
-Who works on an upload holds its attempt number, and every change of theirs is a compare-and-set on it and on the state.
-A newer attempt raises the number: the older one changes nothing from then on, and raises Superseded.
+Whoever works on an upload has its attempt number. Each change is a compare-and-set on that number and on the state. A
+newer attempt raises the number; after that, the older attempt cannot change anything and raises Superseded.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from nebula.domain.states import (
 )
 from nebula.errors import Superseded
 
-AT_ONCE = 100  # rows that one look of the sweep takes
+AT_ONCE = 100  # the most rows that the sweep reads at once
 UNFINISHED = (UploadState.RECEIVING, *FINISHING_UPLOAD_STATES)
 FINISHING = f"state IN {listed(FINISHING_UPLOAD_STATES)}"
 ENDED = f"state IN {listed(ENDED_UPLOAD_STATES)}"
 
-StoredPart = tuple[int, str, int]  # number, etag, size: the store's Part, which db/ does not know
+StoredPart = tuple[int, str, int]  # number, etag, size in bytes; the same as storage's Part, which db/ cannot import
 
 
 def upload_record(row: Any) -> Upload:
@@ -69,9 +69,9 @@ def add(
     length_bytes: int | None,
     resumable: bool,
 ) -> Upload:
-    """Make an upload that receives. Its object key is named here, before any object exists.
+    """Add an upload in the state `receiving`. Its object key is chosen here, before any object exists.
 
-    One that is not resumable lives by a lease, which its only connection renews.
+    An upload that is not resumable has a lease, which its only connection renews.
     """
     row = tx.e.Upload(
         id=upload_id,
@@ -97,7 +97,7 @@ def add(
 
 
 def find(tx: Tx, upload_id: str) -> Upload | None:
-    """Return an upload, whoever asks."""
+    """Return an upload, without a check of whose it is."""
     row = tx.e.Upload.get(id=upload_id)
     return None if row is None else upload_record(row)
 
@@ -110,7 +110,7 @@ def parts(tx: Tx, upload_id: str) -> list[StoredPart]:
 
 
 def begin(tx: Tx, upload_id: str, offset: int) -> Upload | None:
-    """Raise the attempt number for a new body at `offset`; None where the upload does not receive there (any more)."""
+    """Raise the attempt number for a new request body. Returns None if the upload does not receive at `offset`."""
     row = tx.e.Upload.get_for_update(id=upload_id)
     if row is None or row.state != UploadState.RECEIVING or row.offset_bytes != offset:
         return None
@@ -120,7 +120,7 @@ def begin(tx: Tx, upload_id: str, offset: int) -> Upload | None:
 
 
 def name_multipart(tx: Tx, upload: Upload, multipart_id: str) -> Upload:
-    """Note the store's multipart upload, before its first part."""
+    """Record the id of the store's multipart upload, before its first part is sent."""
     row = _held(tx, upload, UploadState.RECEIVING)
     row.set(multipart_id=multipart_id)
     tx.flush()
@@ -128,7 +128,7 @@ def name_multipart(tx: Tx, upload: Upload, multipart_id: str) -> Upload:
 
 
 def acknowledge(tx: Tx, upload: Upload, new_parts: list[StoredPart], offset: int, *, has_tail: bool) -> Upload:
-    """Note what is safe now: parts in the store and, with `has_tail`, the tail file of this attempt."""
+    """Record what is stored safely: parts in the store and, if `has_tail`, the tail file of this attempt."""
     row = _held(tx, upload, UploadState.RECEIVING)
     _add_parts(tx, row, new_parts)
     row.set(offset_bytes=offset, **_alive(tx, row))
@@ -139,7 +139,7 @@ def acknowledge(tx: Tx, upload: Upload, new_parts: list[StoredPart], offset: int
 
 
 def complete(tx: Tx, upload: Upload) -> Upload:
-    """Move on from receiving: every byte is acknowledged. This attempt holds the lease of what follows."""
+    """Move from receiving to completing: every byte is acknowledged. This attempt gets the lease to finish it."""
     row = _moved(tx, upload, UploadState.COMPLETING)
     row.set(length_bytes=row.offset_bytes, lease_until=tx.after(FINISHING_LEASE_S))
     tx.flush()
@@ -147,17 +147,17 @@ def complete(tx: Tx, upload: Upload) -> Upload:
 
 
 def renew(tx: Tx, upload: Upload) -> None:
-    """Say that the attempt is alive: its lease, and the upload's life, begin anew."""
+    """Show that the attempt is alive: renew its lease, and postpone the time at which the upload expires."""
     row = _held(tx, upload, *UNFINISHED)
     row.set(**_alive(tx, row))
     tx.flush()
 
 
 def start_again(tx: Tx, upload: Upload, kept_parts: int, offset: int) -> None:
-    """Go back to the bytes that are still there; with no part kept, also the multipart is forgotten.
+    """Go back to receiving at `offset`, up to which bytes are still stored. If no part is kept, forget the multipart.
 
-    Superseded where the row is no longer as `upload` has it: who found the loss looked at an older state. A body that
-    is not resumable has nobody to go on with it: its lease ends.
+    Raises Superseded if the row has changed since `upload` was read: the loss was found in an older state. Nobody can
+    continue an upload that is not resumable, so its lease ends.
     """
     row = tx.e.Upload.get_for_update(id=upload.id)
     if row is None or upload_record(row) != upload:
@@ -172,7 +172,7 @@ def start_again(tx: Tx, upload: Upload, kept_parts: int, offset: int) -> None:
 
 
 def claim(tx: Tx, upload_id: str) -> Upload | None:
-    """Take over an upload that is being finished and whose lease ran out; None where somebody holds it."""
+    """Take over an upload that is being finished and whose lease ran out. Returns None if it is not such an upload."""
     row = tx.e.Upload.get_for_update(id=upload_id)
     if (
         row is None
@@ -186,7 +186,7 @@ def claim(tx: Tx, upload_id: str) -> Upload | None:
 
 
 def verify(tx: Tx, upload: Upload) -> Upload:
-    """Move on from completing: the object is there."""
+    """Move from completing to verifying: the object exists."""
     row = _moved(tx, upload, UploadState.VERIFYING)
     row.set(updated_at=tx.now)
     tx.flush()
@@ -194,16 +194,16 @@ def verify(tx: Tx, upload: Upload) -> Upload:
 
 
 def finish(tx: Tx, upload: Upload, file_id: str) -> None:
-    """Move on from verifying: the file's row exists, in this same transaction."""
+    """Move from verifying to done. The same transaction must add the file's row."""
     row = _moved(tx, upload, UploadState.DONE)
     row.set(file_id=file_id, lease_until=None, updated_at=tx.now)
     tx.flush()
 
 
 def fail(tx: Tx, upload: Upload, code: str, message: str, *, doomed_after_s: float = 0) -> None:
-    """Give an upload up, whoever holds it then finds it superseded; nothing of it is kept.
+    """Fail an upload, forget its parts and doom its object. An attempt that still holds it is superseded.
 
-    Where another may still be writing to the store, its object is deleted only `doomed_after_s` later.
+    If another attempt may still be writing to the store, `doomed_after_s` postpones the deletion of the object.
     """
     row = _moved(tx, upload, UploadState.FAILED)
     row.set(error_code=code, error=message, attempt=row.attempt + 1, offset_bytes=0)
@@ -214,35 +214,35 @@ def fail(tx: Tx, upload: Upload, code: str, message: str, *, doomed_after_s: flo
 
 
 def doom_leftover(tx: Tx, upload: Upload) -> None:
-    """Doom what a superseded attempt may have written after its upload had ended. No content names it any more."""
+    """Doom the object that a superseded attempt may have written after its upload had ended; no content names it."""
     row = tx.e.Upload.get_for_update(id=upload.id)
     if row is None or row.state in ENDED_UPLOAD_STATES:
         files.doom(tx, upload.object_key)
 
 
 def remove(tx: Tx, upload_id: str) -> None:
-    """Remove an ended upload's row."""
+    """Delete the row of an ended upload."""
     _forget_parts(tx, upload_id)
     tx.execute(f"DELETE FROM uploads WHERE id = $id AND {ENDED}", id=upload_id)
 
 
 def left_alone(tx: Tx) -> list[str]:
-    """Return uploads that are being finished and whose lease ran out."""
+    """Return the ids of uploads that are being finished and whose lease ran out."""
     return _ids(tx, f"{FINISHING} AND (lease_until IS NULL OR lease_until <= $now)", "updated_at")
 
 
 def given_up(tx: Tx) -> list[Upload]:
-    """Return uploads that receive nothing any more: expired ones, and bodies that died with their connection."""
-    found = _ids(
+    """Return uploads that receive nothing any more: they expired, or are not resumable and lost their connection."""
+    upload_ids = _ids(
         tx,
         f"state = '{UploadState.RECEIVING}' AND (expires_at <= $now OR (resumable = FALSE AND lease_until <= $now))",
         "expires_at",
     )
-    return [upload_record(tx.e.Upload[upload_id]) for upload_id in found]
+    return [upload_record(tx.e.Upload[upload_id]) for upload_id in upload_ids]
 
 
 def outlived(tx: Tx) -> list[str]:
-    """Return ended uploads whose outcome nobody asks for any more."""
+    """Return the ids of ended uploads that have expired, because nobody asks for their result any more."""
     return _ids(tx, f"{ENDED} AND expires_at <= $now", "expires_at")
 
 
@@ -258,7 +258,7 @@ def is_new(tx: Tx, account_id: str, name: str, sha256: str) -> bool:
 
 
 def is_taken(tx: Tx, account_id: str, name: str) -> bool:
-    """Return whether a living file of the account has this name."""
+    """Return whether the account has a file of this name outside the trash."""
     return bool(
         tx.select(
             "SELECT id, 0 FROM files WHERE account_id = $account AND name = $name AND deleted_at IS NULL LIMIT 1",
@@ -292,7 +292,7 @@ def _alive(tx: Tx, row: Any) -> dict[str, datetime | None]:
 
 
 def _add_parts(tx: Tx, row: Any, new_parts: list[StoredPart]) -> None:
-    # Again after a commit whose answer was lost: the part may be there.
+    # The part may be there already, if an earlier commit succeeded but its answer was lost.
     for number, etag, size_bytes in new_parts:
         tx.execute(
             "INSERT INTO upload_parts (upload_id, number, etag, size_bytes) VALUES ($id, $number, $etag, $size)"
@@ -309,5 +309,5 @@ def _forget_parts(tx: Tx, upload_id: str) -> None:
 
 
 def _ids(tx: Tx, condition: str, order: str) -> list[str]:
-    found = tx.select(f"SELECT id, 0 FROM uploads WHERE {condition} ORDER BY {order} LIMIT {AT_ONCE}", now=tx.now)
-    return [upload_id for upload_id, _ in found]
+    id_rows = tx.select(f"SELECT id, 0 FROM uploads WHERE {condition} ORDER BY {order} LIMIT {AT_ONCE}", now=tx.now)
+    return [upload_id for upload_id, _ in id_rows]

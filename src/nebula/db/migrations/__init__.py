@@ -1,1 +1,1 @@
-"""The schema's history, one Alembic revision a file in versions/."""
+"""The schema's history, one Alembic revision per file in versions/."""

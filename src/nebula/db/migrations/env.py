@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the revisions on the connection that db/migrate.py hands over, in one transaction each."""
+"""Alembic's entry point: runs each revision in its own transaction, on the connection that db/migrate.py passes."""
 
 from alembic import context
 

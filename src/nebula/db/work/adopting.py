@@ -1,10 +1,10 @@
-"""Jobs that the version before added or moved, in its way: without tasks, with rows in the table `chunks`.
+"""Jobs that the previous version added or changed. They have no tasks, and may have rows in the table `chunks`.
 
-They come from before the migration that added tasks, and from the old gateway that still ran after it. A worker of the
-old version may hold one: the new attempt number supersedes it, and its work is done again.
+They were added before the migration that added tasks, or by the old gateway while it still ran after the migration. If
+a worker of the old version holds one, the new attempt number supersedes that worker, and its work is done again.
 
-What the old version needs to go on after a way back stays written: it plans every job anew whose plan has an older
-version (NO_VERSION), and takes back what has a lease that runs out. Its nodes meanwhile claim nothing.
+The columns that the old version needs after a rollback are still written. It makes a new plan for every job whose plan
+has an older version (NO_VERSION), and takes back jobs whose lease runs out. Until then, its nodes claim nothing.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from nebula.db.work import rows
 from nebula.domain.states import JobKind, Queue, TaskKind
 from nebula.domain.work import MadeChunk, NewTask
 
-NO_VERSION = 0  # of a plan: below that of every version
+NO_VERSION = 0  # a plan version that is older than all others
 AT_ONCE = 500
-IN_PIECES = ("chunks", "join")  # stages of the version before
+IN_PIECES = ("chunks", "join")  # stages of a job in the previous version
 KINDS = {"video": TaskKind.VIDEO_CHUNK, "audio": TaskKind.AUDIO_CHUNK}
 
 
 def adopt(tx: Tx) -> list[str]:
-    """Give their tasks to live jobs that have none, AT_ONCE at most; return the ids of the jobs.
+    """Add tasks to live jobs that have none, to AT_ONCE jobs at most; return the ids of the jobs.
 
-    One that a person paused gets them when it is resumed, as one that ended gets them when it is retried.
+    A job that a person paused gets its tasks when it is resumed. A job that ended gets them when it is retried.
     """
-    found = tx.select(
+    jobs_without_tasks = tx.select(
         f"SELECT id, attempt FROM jobs WHERE queue IN {listed(Queue)} AND {rows.LIVE} AND NOT {rows.BY_PERSON}"
         f" AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.job_id = jobs.id) LIMIT {AT_ONCE}"
     )
-    adopted = [job_id for job_id, _ in found if rows.lock(tx, job_id) is not None]
+    adopted = [job_id for job_id, _ in jobs_without_tasks if rows.lock(tx, job_id) is not None]
     for job_id in adopted:
         add_tasks(tx, job_id)
         rows.unblock(tx, job_id)
@@ -42,7 +42,7 @@ def adopt(tx: Tx) -> list[str]:
 
 
 def add_tasks(tx: Tx, job_id: str) -> None:
-    """Add the tasks of a job of the version before, and take it from whoever holds it."""
+    """Add the tasks of a job of the previous version, and supersede the worker that holds it."""
     kind, stage, queue, version, duration_s = tx.select(
         "SELECT jobs.kind, stage, queue, plan_version, contents.duration_s"
         " FROM jobs JOIN contents ON contents.id = jobs.content_id WHERE jobs.id = $id",
@@ -70,12 +70,12 @@ def _tasks(kind: str, stage: str, queue: Queue, duration_s: float) -> list[NewTa
 
 
 def _add_chunks(tx: Tx, job_id: str, version: int | None) -> None:
-    found = tx.select(
+    chunk_rows = tx.select(
         "SELECT kind, number, plan, state, duration_s, attempt, repeats, object_key, key, build, size_bytes,"
         " fingerprint, start_s, warning FROM chunks WHERE job_id = $id ORDER BY number",
         id=job_id,
     )
-    for row in found:
+    for row in chunk_rows:
         rows.add(tx, job_id, replace(_chunk(row), plan_version=version))
         tx.execute(
             "UPDATE tasks SET repeats = $repeats WHERE job_id = $job AND step = 1 AND number = $number",
@@ -99,5 +99,5 @@ def _chunk(row: tuple[Any, ...]) -> NewTask:
     if state != "done":
         return task
     encoder = (build or "").split(" ")[0]
-    made = MadeChunk(encoder, key or "", build or "", size_bytes, fingerprint or "", start_s, warning)
-    return replace(task, object_key=object_key, result=made.to_json(), is_done=True)
+    made_chunk = MadeChunk(encoder, key or "", build or "", size_bytes, fingerprint or "", start_s, warning)
+    return replace(task, object_key=object_key, result=made_chunk.to_json(), is_done=True)

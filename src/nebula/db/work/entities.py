@@ -1,4 +1,4 @@
-"""The tables of jobs and tasks as Pony maps them; the others are in db/entities.py."""
+"""The tables of jobs and tasks as Pony maps them. The other tables are in db/entities.py."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def define_entities(database: orm.Database) -> dict[str, Any]:
     """Define the entities on `database` and return them by name."""
 
     class Job(database.Entity):  # type: ignore[misc]
-        """What a person asked for or sees; while it is live, the sum of its tasks (db/work/rows.py).
+        """What a person asked for or sees. While it is live, its row shows the sum of its tasks (db/work/rows.py).
 
-        `stage`, `not_before`, `lease_until` and `plan_version` are for the version before alone.
+        `stage`, `not_before`, `lease_until` and `plan_version` are only for the previous version.
         """
 
         _table_ = "jobs"
@@ -61,7 +61,7 @@ def define_entities(database: orm.Database) -> dict[str, Any]:
         orm.composite_index(queue, state, priority, created_at)
 
     class Task(database.Entity):  # type: ignore[misc]
-        """What a worker can claim of a job. It waits for the job's tasks whose `step` is lower."""
+        """A piece of a job that a worker can claim. It waits for all tasks of the job that have a lower `step`."""
 
         _table_ = "tasks"
         id = key()
@@ -94,7 +94,7 @@ def define_entities(database: orm.Database) -> dict[str, Any]:
         orm.composite_index(queue, state, priority, created_at)
 
     class Chunk(database.Entity):  # type: ignore[misc]
-        """A chunk as the version before kept it (db/work/adopting.py); a contracting revision is to drop the table."""
+        """A chunk of the previous version (db/work/adopting.py). A contracting revision will drop the table."""
 
         _table_ = "chunks"
         job = orm.Required(Job, column="job_id")

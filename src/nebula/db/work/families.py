@@ -1,8 +1,9 @@
-"""One family of encoders for each film: its chunks could not be joined otherwise, for a film has only one header.
+"""Binds each film to one encoder. A film has only one codec header, so chunks of different encoders cannot be joined.
 
-The first claim of a chunk of its picture binds a film to the claiming node's family, the first chunk that is done binds
-it to its extradata. A node claims what its own encoder or software may make. If hardware fails, or is gone with its
-node, the whole picture is made again in software, which every node has; `restarts` counts that.
+The first claim of a picture chunk binds the film to the claiming node's encoder. The first finished chunk binds the
+film to that chunk's extradata. A node claims only chunks that its own encoder or software can make. If hardware fails,
+or the nodes that have it are gone, the whole picture is made again in software, which every node has; `restarts` counts
+this.
 """
 
 from __future__ import annotations
@@ -17,19 +18,20 @@ from nebula.domain.states import ACTIVE_TASK_STATES, TaskKind, TaskState
 from nebula.domain.work import Failure
 
 _PICTURE = f"kind = '{TaskKind.VIDEO_CHUNK}'"
-# Nothing of the picture is there or being made: whoever comes next chooses the family.
+# No chunk of the picture is done or being made, so the next node chooses the encoder.
 _UNTOUCHED = (
     f"NOT EXISTS (SELECT 1 FROM tasks AS made WHERE made.job_id = jobs.id AND made.{_PICTURE}"
     f" AND made.state IN {listed(ACTIVE_TASK_STATES | {TaskState.DONE})})"
 )
-# Of tasks and their jobs: what a node may claim whose own encoder is $own.
+# A condition on tasks and their jobs: a node whose own encoder is $own can make this.
 MAKEABLE = f"(NOT tasks.{_PICTURE} OR jobs.encoder IS NULL OR jobs.encoder IN ($software, $own) OR {_UNTOUCHED})"
 
 
 def bind(tx: Tx, job_id: str, encoder: str) -> bool:
-    """Bind a film to the family if it is bound to none; return whether a node with that family can go on with it.
+    """Bind a film to `encoder` if it is bound to none; return whether a node with this encoder can continue the film.
 
-    Hardware that has left nothing behind is forgotten; software stays, for the film may not suit hardware.
+    If no picture chunk is done or being made, a film that is bound to hardware is bound to `encoder` instead. A film
+    that is bound to software stays so, because it may not suit hardware.
     """
     tx.execute(
         "UPDATE jobs SET encoder = $own, fingerprint = NULL WHERE id = $id AND (encoder IS NULL"
@@ -38,12 +40,12 @@ def bind(tx: Tx, job_id: str, encoder: str) -> bool:
         id=job_id,
         software=SOFTWARE,
     )
-    found = tx.select("SELECT encoder, id FROM jobs WHERE id = $id", id=job_id)
-    return found[0][0] in (encoder, SOFTWARE)
+    encoder_rows = tx.select("SELECT encoder, id FROM jobs WHERE id = $id", id=job_id)
+    return encoder_rows[0][0] in (encoder, SOFTWARE)
 
 
 def bind_header(tx: Tx, job_id: str, encoder: str, fingerprint: str) -> bool:
-    """Bind a film to the extradata of its first chunk; return whether it is bound to these."""
+    """Bind a film to the extradata of its first chunk; return whether the film is now bound to these extradata."""
     return bool(
         tx.execute(
             "UPDATE jobs SET encoder = COALESCE(encoder, $encoder), fingerprint = $print WHERE id = $id"
@@ -57,7 +59,7 @@ def bind_header(tx: Tx, job_id: str, encoder: str, fingerprint: str) -> bool:
 
 
 def restart_or_give_up(tx: Tx, job_id: str, failure: Failure) -> bool:
-    """Restart in software; False if that was done so often that the job has failed instead."""
+    """Restart a film in software. If it was restarted MAX_RESTARTS times before, fail its job and return False."""
     restarts, _ = tx.select("SELECT restarts, id FROM jobs WHERE id = $id", id=job_id)[0]
     if restarts >= MAX_RESTARTS:
         jobs.fail(tx, job_id, failure)
@@ -67,13 +69,13 @@ def restart_or_give_up(tx: Tx, job_id: str, failure: Failure) -> bool:
 
 
 def restart(tx: Tx, job_id: str) -> None:
-    """Make the whole picture again, in software. This is not counted as repeated after a death."""
+    """Make the whole picture again, in software. This does not raise the chunks' `repeats`."""
     picture = f"job_id = $id AND {_PICTURE}"
     for object_key, _ in tx.select(
         f"SELECT object_key, id FROM tasks WHERE {picture} AND object_key IS NOT NULL", id=job_id
     ):
         files.doom(tx, object_key)
-    # Failures were the hardware's.
+    # The hardware caused the failures so far.
     tx.execute(
         f"UPDATE tasks SET failures = 0, not_before = NULL, error_code = NULL, error = NULL WHERE {picture}", id=job_id
     )
@@ -88,15 +90,15 @@ def restart(tx: Tx, job_id: str) -> None:
 
 
 def free_stranded(tx: Tx) -> list[tuple[str, str]]:
-    """Restart the films that wait for an encoder that no node has any more. Returns (job id, encoder) of each.
+    """Restart the films that wait for an encoder that no node has any more; return (job id, encoder) of each.
 
-    A node that was heard of within ENCODER_GONE_S may only be starting.
+    A node counts as gone ENCODER_GONE_S after its last power reading, because until then it may only be restarting.
     """
     chunk = f"SELECT 1 FROM tasks WHERE job_id = jobs.id AND {_PICTURE} AND tasks"
     stranded = tx.select(
         f"SELECT id, encoder FROM jobs WHERE {rows.LIVE} AND encoder <> $software"
         f" AND EXISTS ({chunk}.{rows.QUEUED}) AND NOT EXISTS ({chunk}.{rows.ACTIVE})"
-        # The reading of its power is the encode worker's own sign of life; its node's gateway has others.
+        # Only the encode worker writes power_at, so that it shows that this worker is alive, not just its gateway.
         " AND NOT EXISTS (SELECT 1 FROM nodes WHERE nodes.encoder = jobs.encoder AND nodes.power_at >= $since)",
         software=SOFTWARE,
         since=tx.after(-ENCODER_GONE_S),

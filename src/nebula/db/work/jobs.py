@@ -1,4 +1,4 @@
-"""Jobs as people and the library move them, and how they end. What workers do is in tasks.py."""
+"""What people and the library do to jobs, and how jobs end. What workers do is in tasks.py."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nebula.domain.states import FILM_JOBS, LIVE_JOB_STATES, FileState, JobState
 from nebula.domain.work import Failure, NewJob, NewTask
 from nebula.errors import Conflict
 
-LOWER_RANK = 10  # of the rungs below a film's first, and on
+LOWER_RANK = 10  # the rank of the highest of a film's lower rungs; the others have higher numbers
 ENDED = "lease_until = NULL, speed = NULL, eta_s = NULL, paused_reason = NULL, finished_at = $now"
 ANEW = (
     "attempt = attempt + 1, failures = 0, interruptions = 0, rejections = 0, restarts = 0, progress = 0, speed = NULL,"
@@ -27,7 +27,7 @@ ANEW = (
 
 
 def job_record(row: Any, file_id: str | None) -> Job:
-    """Turn a job's row into its record; `file_id` is that of Job (db/listing.py finds it)."""
+    """Turn a job's row into its record; `file_id` is the field of Job (db/listing.py finds it)."""
     own = {field.name: getattr(row, field.name) for field in fields(Job) if hasattr(row, field.name)}
     return Job(
         **own
@@ -68,25 +68,28 @@ def add(tx: Tx, content: Any, job: NewJob) -> str:
 
 def content_of(tx: Tx, job_id: str) -> Any:
     """Return the row of a job's content; None if there is no such job."""
-    found = tx.select("SELECT content_id, id FROM jobs WHERE id = $id", id=job_id)
-    return tx.e.Content[found[0][0]] if found else None
+    job_rows = tx.select("SELECT content_id, id FROM jobs WHERE id = $id", id=job_id)
+    return tx.e.Content[job_rows[0][0]] if job_rows else None
 
 
 def queue_missing(tx: Tx, content: Any) -> None:
-    """Queue what a content needs and no job does: its probe, or the jobs that were cancelled with its last file."""
-    found = tx.select("SELECT id, state FROM jobs WHERE content_id = $id ORDER BY created_at, id", id=content.id)
-    if any(state in LIVE_JOB_STATES for _, state in found):
+    """Queue the probe of a content that has no jobs, or the jobs that were cancelled with its last file.
+
+    Does nothing if a job of the content is live.
+    """
+    job_rows = tx.select("SELECT id, state FROM jobs WHERE content_id = $id ORDER BY created_at, id", id=content.id)
+    if any(state in LIVE_JOB_STATES for _, state in job_rows):
         return
-    for job_id, state in found:
+    for job_id, state in job_rows:
         if state == JobState.CANCELLED:
             _requeue(tx, job_id)
-    if not found:
+    if not job_rows:
         add(tx, content, NewJob(NewTask(TaskKind.PROBE)))
         content.state = FileState.PROCESSING
 
 
 def requeue(tx: Tx, job_id: str) -> None:
-    """Start a failed or cancelled job anew; its content is being processed again. Raises Conflict in other states."""
+    """Restart a failed or cancelled job; its content is being processed again. Raises Conflict in other states."""
     if not _requeue(tx, job_id):
         raise Conflict(
             f"The job is {_state(tx, job_id)}; only failed and cancelled jobs can be retried.", code="job_state"
@@ -94,39 +97,39 @@ def requeue(tx: Tx, job_id: str) -> None:
 
 
 def cancel_all(tx: Tx, content: Any) -> None:
-    """Cancel every live job of a content; a worker that holds a task of one finds its attempt superseded."""
+    """Cancel every live job of a content. A worker that holds a task of such a job finds its attempt superseded."""
     for job_id, _ in tx.select("SELECT id, state FROM jobs WHERE content_id = $id ORDER BY id", id=content.id):
         _cancel(tx, job_id)
 
 
 def cancel(tx: Tx, job_id: str) -> None:
-    """Cancel one live job: the original stays, as stored. Raises Conflict if the job has ended."""
+    """Cancel one live job; the original stays as it is. Raises Conflict if the job has ended."""
     if not _cancel(tx, job_id):
         raise Conflict(f"The job is {_state(tx, job_id)} already.", code="job_state")
 
 
 def cancel_of_account(tx: Tx, account_id: str) -> None:
     """Cancel every live job of an account."""
-    found = tx.select(
+    live_jobs = tx.select(
         "SELECT jobs.id, jobs.state FROM jobs JOIN contents ON contents.id = jobs.content_id"
         f" WHERE contents.account_id = $account AND jobs.{rows.LIVE} ORDER BY jobs.id",
         account=account_id,
     )
-    for job_id, _ in found:
+    for job_id, _ in live_jobs:
         _cancel(tx, job_id)
 
 
 def remove(tx: Tx, job_id: str) -> None:
-    """Cancel a job if it is live, and forget it: its account cannot retry it."""
+    """Cancel a job if it is live, and delete it, so that its account cannot retry it."""
     _cancel(tx, job_id)
     rows.discard(tx, job_id)
     tx.execute("DELETE FROM jobs WHERE id = $id", id=job_id)
 
 
 def pause(tx: Tx, job_id: str, reason: str) -> None:
-    """Take a job from its workers until `resume`: it is paused without a lease. Raises Conflict if it has ended.
+    """Take a job from its workers until `resume`; it is paused without a lease. Raises Conflict if it has ended.
 
-    Chunks that are done stay: the job begins with its first task when it goes on, and takes them.
+    Finished chunks stay. A resumed job begins with its first task, which reuses them.
     """
     changes = (
         "attempt = attempt + 1, lease_until = NULL, node = NULL, speed = NULL, eta_s = NULL, paused_reason = $reason"
@@ -137,7 +140,7 @@ def pause(tx: Tx, job_id: str, reason: str) -> None:
 
 
 def resume(tx: Tx, job_id: str) -> None:
-    """Let a job wait for a worker again that a person paused. Raises Conflict for every other."""
+    """Queue a job again that a person paused. Raises Conflict for any other job."""
     changes = "attempt = attempt + 1, paused_reason = NULL"
     if not move_jobs(tx, JobState.QUEUED, f"id = $id AND {rows.BY_PERSON}", changes, id=job_id):
         raise Conflict(f"The job is {_state(tx, job_id)}, and nobody paused it.", code="job_state")
@@ -145,7 +148,7 @@ def resume(tx: Tx, job_id: str) -> None:
 
 
 def fail(tx: Tx, job_id: str, failure: Failure) -> None:
-    """End a live job as failed: one of its tasks failed for good."""
+    """End a live job as failed, because one of its tasks failed for good."""
     ended = move_jobs(
         tx,
         JobState.FAILED,
@@ -171,7 +174,7 @@ def finish(tx: Tx, job_id: str, warning: str | None) -> None:
 
 
 def start_over(tx: Tx, job_id: str) -> None:
-    """Queue a live job's first task anew. Chunks that are done stay: that task finds out whether they still fit."""
+    """Queue a live job's first task again. Finished chunks stay; that task finds out whether they still fit."""
     if not tx.select("SELECT id, kind FROM tasks WHERE job_id = $id LIMIT 1", id=job_id):
         adopting.add_tasks(tx, job_id)
     tx.execute(f"DELETE FROM tasks WHERE job_id = $id AND step > 0 AND kind NOT IN {rows.parts()}", id=job_id)
@@ -181,15 +184,15 @@ def start_over(tx: Tx, job_id: str) -> None:
 
 
 def decides(tx: Tx, job_id: str) -> bool:
-    """Return whether a file's state depends on a job: only films do, and a lower rung only after the first one."""
+    """Return whether this job sets the file's state: it makes a film, and no film job before it is live."""
     films = listed(FILM_JOBS)
-    found = tx.select(
+    deciding_jobs = tx.select(
         f"SELECT job.id, job.kind FROM jobs AS job WHERE job.id = $id AND job.kind IN {films} AND NOT EXISTS"
         " (SELECT 1 FROM jobs AS other WHERE other.content_id = job.content_id AND other.priority < job.priority"
         f" AND other.kind IN {films} AND other.{rows.LIVE})",
         id=job_id,
     )
-    return bool(found)
+    return bool(deciding_jobs)
 
 
 def _requeue(tx: Tx, job_id: str) -> bool:
@@ -205,7 +208,7 @@ def _requeue(tx: Tx, job_id: str) -> bool:
 
 
 def _cancel(tx: Tx, job_id: str) -> bool:
-    """Cancel a job by compare-and-set: this and a worker's publication come one after the other."""
+    """Cancel a job by compare-and-set, so that this does not overlap with a worker that publishes its result."""
     changes = f"attempt = attempt + 1, node = NULL, {ENDED}"
     moved = move_jobs(tx, JobState.CANCELLED, "id = $id", changes, id=job_id, now=tx.now)
     for _, _, content_id in moved:
@@ -218,7 +221,7 @@ def _cancel(tx: Tx, job_id: str) -> bool:
 def _move_content(tx: Tx, content_id: str, source: FileState, target: FileState) -> None:
     sql = f"UPDATE contents SET state = '{target}' WHERE id = $id AND state = '{source}' RETURNING id, state"
     if tx.execute(sql, id=content_id):
-        tx.e.Content[content_id].state = target  # for who has loaded the row before
+        tx.e.Content[content_id].state = target  # for callers that have loaded the row before
         tx.flush()
 
 

@@ -1,7 +1,7 @@
-"""The rows of tasks, and what a live job's own row says of them.
+"""The rows of tasks, and their sum in the row of a live job.
 
-Whoever changes tasks locks their job's row first (`lock`), so that two who finish at once come one after the other, and
-the last one knows that it is the last.
+Whoever changes tasks locks the row of their job first (`lock`). Two workers that finish at the same time then commit
+one after the other, and the last one knows that it is the last.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from nebula.domain.limits import KEEP_CHUNKS_S
 from nebula.domain.states import ACTIVE_TASK_STATES, LIVE_JOB_STATES, JobState, Queue, TaskState
 from nebula.domain.work import NewTask
 
-LIVE = f"state IN {listed(LIVE_JOB_STATES)}"  # of a job
-# Of a job that a person paused; one that its node's power pauses has a node that holds a task of it.
+LIVE = f"state IN {listed(LIVE_JOB_STATES)}"  # condition on a job
+# Condition on a job: a person paused it. A job that is paused by the throttle still has a node that holds its task.
 BY_PERSON = f"(state = '{JobState.PAUSED}' AND node IS NULL)"
-ACTIVE = f"state IN {listed(ACTIVE_TASK_STATES)}"  # of a task
+ACTIVE = f"state IN {listed(ACTIVE_TASK_STATES)}"  # condition on a task
 DONE = f"state = '{TaskState.DONE}'"
 QUEUED = f"state = '{TaskState.QUEUED}'"
 FREE = "node = NULL, lease_until = NULL, speed = NULL, paused_reason = NULL"
 RESET = f"{FREE}, progress = 0, object_key = NULL, result = NULL"
-NEEDED = (  # what is stored of the tasks of jobs that go on
+NEEDED = (  # the stored objects of the tasks of live jobs
     "SELECT tasks.object_key, tasks.id FROM tasks JOIN jobs ON jobs.id = tasks.job_id"
     f" WHERE tasks.object_key IS NOT NULL AND jobs.state IN {listed(LIVE_JOB_STATES)}"
 )
-# Until the tasks of its job with a lower step are done, one waits.
+# Condition on a task: all tasks of its job that have a lower step are done.
 _READY = (
     "NOT EXISTS (SELECT 1 FROM tasks AS before WHERE before.job_id = tasks.job_id AND before.step < tasks.step"
     f" AND before.state <> '{TaskState.DONE}')"
@@ -37,12 +37,12 @@ _READY = (
 
 
 def parts() -> str:
-    """Return the kinds of chunks as a list in SQL."""
+    """Return the kinds of tasks that make chunks as a list in SQL."""
     return listed(kinds.names(lambda kind: kind.is_part))
 
 
 def add(tx: Tx, job_id: str, task: NewTask) -> None:
-    """Add a task to a job. One that has to wait for others is queued by `unblock`."""
+    """Add a task to a job. If it has to wait for other tasks, `unblock` queues it later."""
     kind = KINDS[task.kind]
     job_priority = kinds.job_priority(kind.job)
     tx.execute(
@@ -84,7 +84,7 @@ def lock(tx: Tx, job_id: str) -> int | None:
 
 
 def unblock(tx: Tx, job_id: str) -> Queue | None:
-    """Queue the tasks of a job that have nothing to wait for any more; return their queue."""
+    """Queue the tasks of a job that no longer wait for others; return their queue, or None if there are none."""
     queued = move_tasks(
         tx, TaskState.QUEUED, f"job_id = $job AND state = '{TaskState.WAITING}' AND {_READY}", job=job_id
     )
@@ -94,28 +94,28 @@ def unblock(tx: Tx, job_id: str) -> Queue | None:
 
 
 def show(tx: Tx, job_id: str) -> None:
-    """Write into a live job's row how far its tasks are, who does them, and what one of them waits for."""
-    doing = tx.select(
+    """Update the row of a live job from its tasks: state, progress, nodes, pause reason and error."""
+    active_tasks = tx.select(
         f"SELECT DISTINCT node, paused_reason FROM tasks WHERE job_id = $id AND {ACTIVE} ORDER BY node", id=job_id
     )
-    # One worker that goes on is enough: the job is being done.
-    reasons = [reason for _, reason in doing if reason is not None]
-    paused_reason = reasons[0] if len(reasons) == len(doing) and reasons else None
+    # The job is paused only if all its workers are.
+    reasons = [reason for _, reason in active_tasks if reason is not None]
+    paused_reason = reasons[0] if len(reasons) == len(active_tasks) and reasons else None
     sums = _sums(tx, job_id) | _waiting(tx, job_id)
     tx.execute(
         f"UPDATE jobs SET {', '.join(f'{name} = ${name}' for name in sums)}, node = $node,"
         f" paused_reason = $paused_reason WHERE id = $id AND {LIVE}",
         id=job_id,
-        node=", ".join(sorted({node for node, _ in doing})) or None,
+        node=", ".join(sorted({node for node, _ in active_tasks})) or None,
         paused_reason=paused_reason,
         **sums,
     )
-    state = JobState.PAUSED if paused_reason else JobState.RUNNING if doing else JobState.QUEUED
+    state = JobState.PAUSED if paused_reason else JobState.RUNNING if active_tasks else JobState.QUEUED
     move_jobs(tx, state, f"id = $id AND {LIVE} AND state <> '{state}'", id=job_id)
 
 
 def _waiting(tx: Tx, job_id: str) -> dict[str, Any]:
-    """Return where the job's next task is, and what the first one that had to be put back waits for."""
+    """Return the queue of the job's next task, and the error of the first task that had to be put back."""
     (queue, _), *_ = tx.select(
         f"SELECT queue, id FROM tasks WHERE job_id = $id AND NOT {DONE} ORDER BY step, number LIMIT 1", id=job_id
     )
@@ -146,7 +146,7 @@ def _sums(tx: Tx, job_id: str) -> dict[str, Any]:
         "chunks_done": done,
         "failures": failures,
         "interruptions": interruptions,
-        "lease_until": lease_until,  # for the version before, should it come back
+        "lease_until": lease_until,  # for the previous version, in case of a rollback
         "progress": progress,
         "speed": speed or None,
         "eta_s": media_s * (1 - progress) / speed if speed and media_s else None,
@@ -155,13 +155,13 @@ def _sums(tx: Tx, job_id: str) -> dict[str, Any]:
 
 
 def cancel(tx: Tx, job_id: str) -> None:
-    """Take the tasks of a job that ended from their workers; what is stored of them stays for a while."""
+    """Cancel a job's tasks, so that their workers lose them. Their stored objects are kept for KEEP_CHUNKS_S."""
     move_tasks(tx, TaskState.CANCELLED, "job_id = $job", FREE, job=job_id)
     _doom(tx, job_id, KEEP_CHUNKS_S)
 
 
 def discard(tx: Tx, job_id: str) -> None:
-    """Forget a job's tasks, and doom what is stored of them: the job is done, or gone, or done in another way."""
+    """Delete a job's tasks and doom their stored objects: the job is done, is deleted, or is done in another way."""
     _doom(tx, job_id, 0)
     tx.execute("DELETE FROM tasks WHERE job_id = $id", id=job_id)
 

@@ -1,8 +1,9 @@
 """What workers do to tasks: claim one, keep its lease, end it.
 
 A claim raises the attempt number and sets a lease by the database's clock. Every later statement is a compare-and-set
-on (attempt, state): an attempt that comes back late changes nothing, on any node, and one whose job was cancelled
-notices at its next statement. Claims race by UPDATE ... WHERE, which holds on SQLite and on PostgreSQL.
+on (attempt, state). An attempt that comes back late therefore changes nothing, on any node. An attempt whose job was
+cancelled notices it at its next statement. UPDATE ... WHERE decides between concurrent claims, which is safe on SQLite
+and on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -23,23 +24,23 @@ from nebula.domain.work import Claim, Claimant, Failure, TaskAttempt
 from nebula.errors import Superseded
 
 CLAIM_TRIES = 100  # each lost race means that another worker got a task
-RETRY_AFTER_S = 10  # doubled by each failure
+RETRY_AFTER_S = 10  # doubled after each failure
 HELD = f"id = $task AND attempt = $attempt AND {rows.ACTIVE}"
 IS_DUE = f"{rows.QUEUED} AND (not_before IS NULL OR not_before <= $now)"
 AGAIN = f"{rows.FREE}, progress = 0"
 
 
 def claim_next(tx: Tx, claimant: Claimant) -> Claim | None:
-    """Take the first task that waits in a queue and that this worker may do; None if there is none.
+    """Claim the first queued task that this worker may do; return None if there is none.
 
-    The lowest priority number goes first, and then the oldest job. A task of another plan version is left alone, as is
-    a chunk of a film that is bound to hardware that this node has not.
+    The lowest priority number comes first, and then the oldest job. Skips tasks of another plan version, and chunks of
+    films that are bound to hardware that this node does not have.
     """
     for _ in range(CLAIM_TRIES):
-        found = _first(tx, claimant)
-        if not found:
+        candidates = _first(tx, claimant)
+        if not candidates:
             return None
-        task_id, job_id, kind, attempt, step = found[0]
+        task_id, job_id, kind, attempt, step = candidates[0]
         if _take(tx, claimant, (task_id, job_id, kind, attempt)):
             if step == 0:
                 _begin(tx, job_id)
@@ -50,7 +51,7 @@ def claim_next(tx: Tx, claimant: Claimant) -> Claim | None:
 
 def _first(tx: Tx, claimant: Claimant) -> list[tuple[Any, ...]]:
     is_busy = runs(tx, claimant.queue, claimant.node)
-    # A kind that this version does not know is a later version's.
+    # A kind that is not in this version's table belongs to a later version, and is skipped.
     claimable = kinds.names(lambda kind: not (kind.runs_alone and is_busy))
     on_mains = "" if claimant.may_run_all else " AND needs_mains = FALSE"
     return tx.select(
@@ -88,7 +89,7 @@ def _take(tx: Tx, claimant: Claimant, found: tuple[str, str, str, int]) -> bool:
         node=claimant.node,
         lease=tx.after(KINDS[kind].lease_s),
     )
-    if taken and not is_part:  # keys of objects hold the job's attempt number, and people see it
+    if taken and not is_part:  # object keys contain the job's attempt number, and people see it
         tx.execute("UPDATE jobs SET attempt = attempt + 1, finished_at = NULL WHERE id = $id", id=job_id)
     return bool(taken)
 
@@ -102,12 +103,12 @@ def _begin(tx: Tx, job_id: str) -> None:
 
 
 def claim_record(tx: Tx, task_id: str) -> Claim:
-    """Return what the worker of a task needs to know."""
+    """Return what a worker needs to know about a task."""
     row = tx.e.Task[task_id]
     job, content = row.job, row.job.content
-    # Only a probe asks what a file is called: who encodes on another machine need not know, and may not (grants.py).
-    named = content.files.select().order_by(lambda file: (file.created_at, file.id))
-    oldest = named.first() if row.kind == TaskKind.PROBE else None
+    # Only a probe needs the file's name. Workers that encode on other machines may not read names (grants.py).
+    files_by_age = content.files.select().order_by(lambda file: (file.created_at, file.id))
+    oldest = files_by_age.first() if row.kind == TaskKind.PROBE else None
     return Claim(
         task_id=row.id,
         job_id=job.id,
@@ -128,18 +129,18 @@ def claim_record(tx: Tx, task_id: str) -> Claim:
 
 
 def runs(tx: Tx, queue: Queue, node: str) -> bool:
-    """Return whether a node does a task of the queue now."""
+    """Return whether a node holds a task of the queue now."""
     sql = f"SELECT id, attempt FROM tasks WHERE node = $node AND queue = $queue AND {rows.ACTIVE} LIMIT 1"
     return bool(tx.select(sql, node=node, queue=queue.value))
 
 
 def heartbeat(tx: Tx, claim: Claim, progress: float | None = None, speed: float | None = None) -> bool:
-    """Renew the lease, and note the progress if there is any; False if the attempt was superseded or cancelled."""
+    """Renew the lease, and store the progress if given. Returns False if the attempt was superseded or cancelled."""
     if rows.lock(tx, claim.job_id) is None:
         return False
-    noted = "" if progress is None else ", progress = $progress, speed = $speed"
+    progress_changes = "" if progress is None else ", progress = $progress, speed = $speed"
     values = {} if progress is None else {"progress": progress, "speed": speed}
-    sql = f"UPDATE tasks SET lease_until = $lease{noted} WHERE {HELD} RETURNING id, attempt"
+    sql = f"UPDATE tasks SET lease_until = $lease{progress_changes} WHERE {HELD} RETURNING id, attempt"
     is_renewed = bool(tx.execute(sql, lease=tx.after(KINDS[claim.kind].lease_s), **values, **_ids(claim)))
     if is_renewed:
         rows.show(tx, claim.job_id)
@@ -152,13 +153,13 @@ def is_held(tx: Tx, claim: Claim) -> bool:
 
 
 def hold(tx: Tx, claim: Claim) -> None:
-    """Lock the job of a task that the attempt owns. Raises Superseded if it does not own it any more."""
+    """Lock the job of a task that the attempt owns. Raises Superseded if the attempt no longer owns the task."""
     if rows.lock(tx, claim.job_id) is None or not is_held(tx, claim):
         raise Superseded("Another attempt owns this task, or its job was cancelled.")
 
 
 def pause(tx: Tx, claim: Claim, reason: str | None) -> bool:
-    """Show that the attempt waits and why or, without a reason, that it goes on; False as for `heartbeat`."""
+    """Pause the attempt's task with a reason, or resume it without one. Returns False if `heartbeat` would."""
     if rows.lock(tx, claim.job_id) is None or not is_held(tx, claim):
         return False
     tx.execute(f"UPDATE tasks SET paused_reason = $reason, speed = NULL WHERE {HELD}", reason=reason, **_ids(claim))
@@ -168,12 +169,12 @@ def pause(tx: Tx, claim: Claim, reason: str | None) -> bool:
 
 
 def note(tx: Tx, claim: Claim, *, command: str | None, log: str | None = None) -> None:
-    """Keep the exact command of the latest run, and the tail of its stderr, with the job."""
+    """Store the exact command of the latest run, and the tail of its stderr, in the job's row."""
     _set_job(tx, claim, "command = $command, log = $log", command=command, log=log)
 
 
 def note_encoder(tx: Tx, claim: Claim, encoder: str, *, is_restart: bool = False) -> None:
-    """Keep what a film is encoded with in one piece, and whether it was begun with something else before."""
+    """Store the encoder of a film that is made whole. `is_restart`: another encoder was tried before."""
     changes = "encoder = $encoder, restarts = restarts + $more"
     _set_job(tx, claim, changes, encoder=encoder, more=int(is_restart))
 
@@ -184,9 +185,9 @@ def _set_job(tx: Tx, claim: Claim, changes: str, **values: Any) -> None:
 
 
 def finish(tx: Tx, claim: Claim, *, warning: str | None = None) -> Queue | None:
-    """End a task as done; the last one ends its job. Returns the queue of the tasks that waited for it.
+    """End a task as done; the last task ends its job. Returns the queue of the tasks that waited for it.
 
-    Raises Superseded: the transaction that publishes its result must not commit then.
+    Raises Superseded if the attempt no longer owns the task; the caller must not commit the task's result then.
     """
     hold(tx, claim)
     move_tasks(tx, TaskState.DONE, HELD, f"{rows.FREE}, progress = 1", **_ids(claim))
@@ -194,7 +195,7 @@ def finish(tx: Tx, claim: Claim, *, warning: str | None = None) -> Queue | None:
 
 
 def go_on(tx: Tx, job_id: str, warning: str | None = None) -> Queue | None:
-    """Queue what waited for a task that is done, or end the job if that was the last one."""
+    """Queue the tasks that waited for a finished one, or end the job if that was the last. Returns their queue."""
     queue = rows.unblock(tx, job_id)
     if tx.select(f"SELECT id, kind FROM tasks WHERE job_id = $id AND NOT {rows.DONE} LIMIT 1", id=job_id):
         rows.show(tx, job_id)
@@ -204,7 +205,7 @@ def go_on(tx: Tx, job_id: str, warning: str | None = None) -> Queue | None:
 
 
 def fail(tx: Tx, claim: Claim, failure: Failure) -> JobState:
-    """Note a failure: the task waits for its next try, or its job has failed for good. Raises Superseded."""
+    """Record a failure: the task is queued for another try, or its job fails for good. Raises Superseded."""
     failures, _ = _put_back(tx, claim, failure, "failures = failures + 1, repeats = repeats + 1")
     if failure.is_permanent or failures >= MAX_FAILURES:
         _fail_for_good(tx, claim.job_id, claim.task_id, failure)
@@ -215,15 +216,15 @@ def fail(tx: Tx, claim: Claim, failure: Failure) -> JobState:
 
 
 def release(tx: Tx, claim: Claim, reason: Failure | None = None, *, delay_s: float = 0) -> None:
-    """Put a task back that could not be done now, through no fault of its own. Raises Superseded."""
+    """Put back a task that cannot be done now. This does not count as a failure. Raises Superseded."""
     _put_back(tx, claim, reason, "repeats = repeats")
     _wait(tx, claim, delay_s)
 
 
 def interrupt(tx: Tx, claim: Claim, reason: Failure, *, delay_s: float) -> None:
-    """Put a task back that was broken off in the middle. Raises Superseded.
+    """Put back a task that was interrupted. Raises Superseded.
 
-    It waits twice as long each time. After MAX_INTERRUPTIONS its job has failed, so that it does not go on for ever.
+    The delay doubles each time. After more than MAX_INTERRUPTIONS the job fails, so that it does not repeat for ever.
     """
     _, times = _put_back(tx, claim, reason, "interruptions = interruptions + 1, repeats = repeats + 1")
     if times > MAX_INTERRUPTIONS:
@@ -234,7 +235,7 @@ def interrupt(tx: Tx, claim: Claim, reason: Failure, *, delay_s: float) -> None:
 
 
 def _put_back(tx: Tx, claim: Claim, reason: Failure | None, counted: str) -> tuple[int, int]:
-    """Queue a task that the attempt holds; return its failures and interruptions."""
+    """Queue a task that the attempt holds; return its numbers of failures and interruptions."""
     hold(tx, claim)
     code, error = (reason.code, reason.error) if reason else (None, None)
     changes = f"{AGAIN}, error_code = $code, error = $error, {counted}"
@@ -243,7 +244,7 @@ def _put_back(tx: Tx, claim: Claim, reason: Failure | None, counted: str) -> tup
 
 
 def give_back(tx: Tx, queue: Queue, node: str) -> list[TaskAttempt]:
-    """Put back every task that this node's worker of the queue holds: it has just started, so they died with it."""
+    """Put back every task of the queue that this node holds. Its worker has just started, so those attempts died."""
     return _interrupt(tx, "node = $node AND queue = $queue", node=node, queue=queue.value)
 
 
@@ -253,40 +254,40 @@ def expire(tx: Tx) -> list[TaskAttempt]:
 
 
 def waiting_queues(tx: Tx) -> list[Queue]:
-    """Return the queues in which tasks wait and none runs: who runs one takes the next by itself."""
-    found = tx.select(
+    """Return the queues with due tasks and no running one. A worker that runs a task takes the next one by itself."""
+    queue_counts = tx.select(
         f"SELECT queue, COUNT(*) FROM tasks WHERE {IS_DUE} AND queue NOT IN"
         f" (SELECT queue FROM tasks WHERE {rows.ACTIVE}) GROUP BY queue ORDER BY queue",
         now=tx.now,
     )
-    return [Queue(queue) for queue, _ in found]
+    return [Queue(queue) for queue, _ in queue_counts]
 
 
 def planned_before(tx: Tx, plan_version: int, limit: int = 100) -> list[Claim]:
-    """Return the first task of jobs that wait with a plan of an older version: no worker of this version takes them."""
-    found = tx.select(
+    """Return the first task of each queued job with an older plan version; this version's workers do not claim them."""
+    task_rows = tx.select(
         "SELECT tasks.id, job_id FROM tasks JOIN jobs ON jobs.id = tasks.job_id"
         f" WHERE jobs.state = '{JobState.QUEUED}'"
         f" AND step = 0 AND tasks.plan_version < $version ORDER BY jobs.created_at LIMIT {int(limit)}",
         version=plan_version,
     )
-    return [claim_record(tx, task_id) for task_id, _ in found]
+    return [claim_record(tx, task_id) for task_id, _ in task_rows]
 
 
 def _interrupt(tx: Tx, condition: str, **values: Any) -> list[TaskAttempt]:
     interrupted: list[TaskAttempt] = []
-    held = tx.select(
+    jobs_with_tasks = tx.select(
         f"SELECT DISTINCT job_id, job_id AS id FROM tasks WHERE {rows.ACTIVE} AND {condition} ORDER BY job_id", **values
     )
-    for job_id, _ in held:
+    for job_id, _ in jobs_with_tasks:
         if rows.lock(tx, job_id) is None:
             continue
         changes = f"interruptions = interruptions + 1, repeats = repeats + 1, {AGAIN}"
         where = f"job_id = $job AND {rows.ACTIVE} AND {condition}"
-        dead = move_tasks(tx, TaskState.QUEUED, where, changes, job=job_id, **values)
-        interrupted += [TaskAttempt(job_id, kind, number, attempt) for _, kind, number, attempt, _, _ in dead]
+        requeued = move_tasks(tx, TaskState.QUEUED, where, changes, job=job_id, **values)
+        interrupted += [TaskAttempt(job_id, kind, number, attempt) for _, kind, number, attempt, _, _ in requeued]
         rows.show(tx, job_id)
-        for task_id, kind, number, _, _, interruptions in dead:
+        for task_id, kind, number, _, _, interruptions in requeued:
             if interruptions > MAX_INTERRUPTIONS:
                 what = f"made chunk {number}" if KINDS[kind].is_part else "did this job"
                 why = f"The worker died {interruptions} times while it {what}."

@@ -1,7 +1,7 @@
-"""One kind of work: the table of tasks. It only adds; db/work/adopting.py fills it from the jobs that are there.
+"""Add the table of tasks. This revision only adds; db/work/adopting.py fills the table from the existing jobs.
 
-The version before runs on after this, for as long as a deploy lasts and after a way back: its columns and its table of
-chunks stay until a contracting revision.
+The previous version still runs on this schema, during a deploy and after a rollback. Its columns and its table of
+chunks therefore stay until a contracting revision.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _column(name: str, kind: Any, *, nullable: bool = False) -> sa.Column[Any]:
 
 
 def upgrade() -> None:
-    """Make the table of tasks."""
+    """Create the table of tasks."""
     op.create_table(
         "tasks",
         sa.Column("id", sa.Text(), primary_key=True, nullable=False),
