@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from nebula.config import Settings
-from nebula.db import files, subtitles
+from nebula.db import files, objects, subtitles
 from nebula.db.database import Database, Tx, aware
 from nebula.domain import object_keys
 from nebula.domain.records import File, Rendition, Subtitles
@@ -54,7 +54,7 @@ class Shelf:
                 object_key=key,
             )
             if not took_object:
-                files.doom(tx, key)
+                objects.doom(tx, key)
             return file
 
         stored = self.database.write(work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nebula.db import backups, files
+from nebula.db import backups, objects
 from nebula.db.database import Database, Tx
 from nebula.domain.states import BackupState
 from nebula.errors import InvalidInput, NotFound
@@ -25,7 +25,7 @@ def set_up(service: Backups) -> Backups:
 
 
 def _due(database: Database) -> list[str]:
-    return database.read(files.due_objects)
+    return database.read(objects.due_objects)
 
 
 def _run_out(tx: Tx) -> None:
@@ -35,11 +35,11 @@ def _run_out(tx: Tx) -> None:
 def test_nothing_is_due_while_a_hold_lasts_and_everything_that_was_afterwards(
     database: Database, service: Backups
 ) -> None:
-    database.write(lambda tx: files.doom(tx, "originals/a", after_s=-1))
+    database.write(lambda tx: objects.doom(tx, "originals/a", after_s=-1))
     assert _due(database) == ["originals/a"]
     service.hold()
     assert _due(database) == []
-    database.write(lambda tx: files.doom(tx, "originals/b", after_s=-1))
+    database.write(lambda tx: objects.doom(tx, "originals/b", after_s=-1))
     assert service.standing().is_running
     service.release()
     assert sorted(_due(database)) == ["originals/a", "originals/b"]
@@ -47,7 +47,7 @@ def test_nothing_is_due_while_a_hold_lasts_and_everything_that_was_afterwards(
 
 
 def test_hold_runs_out_by_the_databases_clock_where_nobody_renews_it(database: Database, service: Backups) -> None:
-    database.write(lambda tx: files.doom(tx, "originals/a", after_s=-1))
+    database.write(lambda tx: objects.doom(tx, "originals/a", after_s=-1))
     service.hold()
     database.write(_run_out)
     assert _due(database) == ["originals/a"]
@@ -61,7 +61,7 @@ def test_hold_runs_out_by_the_databases_clock_where_nobody_renews_it(database: D
 
 
 def test_holds_of_two_holders_do_not_end_each_other(database: Database, service: Backups) -> None:
-    database.write(lambda tx: files.doom(tx, "originals/a", after_s=-1))
+    database.write(lambda tx: objects.doom(tx, "originals/a", after_s=-1))
     database.write(lambda tx: backups.hold(tx, "another", 60))
     service.hold()
     service.release()

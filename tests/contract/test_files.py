@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 
-from nebula.db import files
+from nebula.db import files, objects
 from nebula.db.database import Database, Tx
 from nebula.domain.records import File
 from nebula.domain.states import Visibility
@@ -60,19 +60,19 @@ def test_purging_the_last_file_waits_for_an_upload_of_the_same_bytes(database: D
     adding.join(20)
     purging.join(20)
     assert database.read(lambda tx: [file.name for file in tx.e.File.select()]) == ["two"]
-    assert database.read(files.due_objects) == []
+    assert database.read(objects.due_objects) == []
 
 
 def test_a_doomed_object_that_a_content_names_is_never_due(database: Database) -> None:
     account_id = database.write(_account)
     file = database.write(lambda tx: _add(tx, account_id, "one", "originals/1"))
-    database.write(lambda tx: files.doom(tx, "originals/1", after_s=-1))
-    assert database.read(files.due_objects) == []
+    database.write(lambda tx: objects.doom(tx, "originals/1", after_s=-1))
+    assert database.read(objects.due_objects) == []
     database.write(lambda tx: files.purge(tx, file.id))
-    assert database.read(files.due_objects) == ["originals/1"]
+    assert database.read(objects.due_objects) == ["originals/1"]
 
 
 def test_an_object_that_was_doomed_anew_for_later_is_not_forgotten(database: Database) -> None:
-    database.write(lambda tx: files.doom(tx, "originals/1", after_s=60))
-    database.write(lambda tx: files.forget_doomed(tx, "originals/1"))
+    database.write(lambda tx: objects.doom(tx, "originals/1", after_s=60))
+    database.write(lambda tx: objects.forget_doomed(tx, "originals/1"))
     assert database.read(lambda tx: [row.object_key for row in tx.e.DoomedObject.select()]) == ["originals/1"]

@@ -73,7 +73,7 @@ class Films:
         key = object_keys.chunk(claim.job_id, claim.number, claim.attempt)
 
         def work(tx: Tx) -> Outcome:
-            files.doom(tx, key, after_s=1000)
+            objects.doom(tx, key, after_s=1000)
             return chunks.finish(tx, claim, key, MadeChunk(encoder, f"of {key}", f"{encoder} 1", 10, fingerprint))
 
         return self.database.write(work)
@@ -103,7 +103,7 @@ class Films:
         return self.database.read(lambda tx: {row.object_key: row.delete_after for row in tx.e.DoomedObject.select()})
 
     def due(self) -> list[str]:
-        return self.database.read(files.due_objects)
+        return self.database.read(objects.due_objects)
 
     def cancel(self) -> None:
         self.database.write(lambda tx: jobs.cancel(tx, tx.e.Job.select().first().id))
@@ -511,7 +511,7 @@ def test_stored_chunks_are_needed_while_their_job_lives_and_doomed_when_the_file
     films.add(3)
     films.finish(films.claimed())
     (key,) = [chunk.object_key for chunk in films.stored()]
-    films.database.write(lambda tx: files.doom(tx, key))
+    films.database.write(lambda tx: objects.doom(tx, key))
     assert films.due() == [], "a late worker's doom must not take what the film needs"
     assert key in films.database.read(objects.named).needed
     films.database.write(_purge)

@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from nebula.config import Settings
-from nebula.db import files
+from nebula.db import files, objects
 from nebula.domain import limits
 from nebula.domain.checksums import Checksum
 from nebula.domain.records import Upload
@@ -362,7 +362,7 @@ def test_whole_body_whose_process_died_is_given_up_by_the_sweep(house: Arrivals)
     (key,) = house.doomed()
     assert len(house.storage.list_multiparts(key)) == 1
     house.database.write(lambda tx: tx.execute("UPDATE doomed_objects SET delete_after = $now", now=tx.after(-1)))
-    assert house.database.read(files.due_objects) == [key]
+    assert house.database.read(objects.due_objects) == [key]
 
 
 def test_whole_body_is_no_upload_to_go_on_with(house: Arrivals) -> None:

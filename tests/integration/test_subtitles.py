@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from nebula.db import files
+from nebula.db import files, objects
 from nebula.db import subtitles as rows
 from nebula.db.database import Tx
 from nebula.db.work import jobs, tasks
@@ -511,7 +511,7 @@ def test_subtitles_go_with_their_film(bench: Bench, sources: Sources) -> None:
     assert {row["object_key"] for row in _rows(bench, content_id)} == keys
     bench.database.write(lambda tx: files.purge(tx, file_id))
     assert keys <= bench.doomed()
-    assert keys <= set(bench.database.read(lambda tx: files.due_objects(tx)))
+    assert keys <= set(bench.database.read(lambda tx: objects.due_objects(tx)))
     assert bench.database.read(lambda tx: tx.e.Subtitles.select().count()) == 0
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from nebula.db import files, nodes
+from nebula.db import nodes, objects
 from nebula.db.work import jobs, tasks
 from nebula.domain.states import FileState, JobState, PlanAction, Queue
 from nebula.errors import ObjectNotFound, StoreUnavailable
@@ -327,7 +327,7 @@ def test_worker_that_died_leaves_leases_scratch_and_objects_that_its_successor_c
     claim = bench.claim(Queue.QUICK)
     assert claim is not None
     key = f"renditions/{claim.job_id}/{claim.attempt}.mp4"
-    bench.database.write(lambda tx: files.doom(tx, key, after_s=86400))
+    bench.database.write(lambda tx: objects.doom(tx, key, after_s=86400))
     bench.storage.put_file(key, clips["ready.mp4"], "video/mp4")
     left = bench.settings.scratch_dir / "quick" / "left" / "film.mp4"
     left.parent.mkdir(parents=True)

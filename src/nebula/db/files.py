@@ -7,10 +7,10 @@ from typing import Any
 
 from pony import orm
 
-from nebula.db import links
+from nebula.db import links, objects
 from nebula.db.database import Tx, aware
 from nebula.db.work import jobs
-from nebula.db.work.rows import NEEDED, discard
+from nebula.db.work.rows import discard
 from nebula.domain.records import Content, File, Principal, Rendition
 from nebula.domain.states import FileState, Visibility
 
@@ -166,53 +166,13 @@ def purge(tx: Tx, file_id: str) -> None:
         jobs.cancel_all(tx, content)
         for job in list(content.jobs):
             discard(tx, job.id)
-        doom(tx, content.object_key)
+        objects.doom(tx, content.object_key)
         for rendition in list(content.renditions):
-            doom(tx, rendition.object_key)
+            objects.doom(tx, rendition.object_key)
         for subtitles in list(content.subtitles):
-            doom(tx, subtitles.object_key)
+            objects.doom(tx, subtitles.object_key)
         content.delete()
         tx.flush()
-
-
-def doom(tx: Tx, object_key: str, *, after_s: float = 0) -> None:
-    """Record an object that may not be needed. The sweep deletes it once `after_s` is over, if no row names it."""
-    tx.execute(
-        "INSERT INTO doomed_objects (object_key, delete_after) VALUES ($key, $moment)"
-        " ON CONFLICT (object_key) DO UPDATE SET delete_after = excluded.delete_after",
-        key=object_key,
-        moment=tx.after(after_s),
-    )
-
-
-def spare(tx: Tx, object_key: str) -> None:
-    """Undo `doom`, because a row names the object now."""
-    tx.execute("DELETE FROM doomed_objects WHERE object_key = $key", key=object_key)
-
-
-def forget_doomed(tx: Tx, object_key: str) -> None:
-    """Delete the row of a doomed object that was deleted. A row that was meanwhile doomed again for later stays."""
-    tx.execute(
-        "DELETE FROM doomed_objects WHERE object_key = $key AND delete_after <= $now", key=object_key, now=tx.now
-    )
-
-
-def due_objects(tx: Tx, limit: int = 100) -> list[str]:
-    """Return the keys of doomed objects that are due and that no content, rendition, subtitles or live job needs.
-
-    Returns none while a purge lease is valid (db/backups.py).
-    """
-    rows = tx.select(
-        "SELECT object_key, delete_after FROM doomed_objects AS doomed WHERE delete_after <= $now"
-        " AND NOT EXISTS (SELECT 1 FROM purge_holds WHERE held_until > $now)"
-        " AND NOT EXISTS (SELECT 1 FROM contents WHERE contents.object_key = doomed.object_key)"
-        " AND NOT EXISTS (SELECT 1 FROM renditions WHERE renditions.object_key = doomed.object_key)"
-        " AND NOT EXISTS (SELECT 1 FROM subtitles WHERE subtitles.object_key = doomed.object_key)"
-        f" AND NOT EXISTS ({NEEDED} AND tasks.object_key = doomed.object_key)"
-        f" ORDER BY delete_after LIMIT {int(limit)}",
-        now=tx.now,
-    )
-    return [key for key, _ in rows]
 
 
 def _locked(tx: Tx, file_id: str) -> tuple[Any, Any]:

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import asdict
 from typing import Any
 
-from nebula.db import files
+from nebula.db import objects
 from nebula.db.database import Tx
 from nebula.db.moves import move_jobs
 from nebula.db.work import adopting, jobs, rows, tasks
@@ -73,7 +73,7 @@ def publish_rendition(tx: Tx, claim: Claim, made: NewRendition) -> None:
     tx.e.Rendition(id=str(uuid.uuid4()), content=claim.content.id, created_at=tx.now, **fields)
     tx.e.Content[claim.content.id].state = FileState.READY
     tx.flush()
-    files.spare(tx, made.object_key)
+    objects.spare(tx, made.object_key)
 
 
 def plan_anew(tx: Tx, claim: Claim, plan: Plan, *, in_chunks: bool = False) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nebula.db import files
+from nebula.db import objects
 from nebula.db.database import Tx, aware
 from nebula.db.work import tasks
 from nebula.domain.media import SubtitleStream
@@ -73,5 +73,5 @@ def publish(tx: Tx, claim: Claim, made: Sequence[NewSubtitles], *, warning: str 
             cues=new_subtitles.cues,
             created_at=tx.now,
         )
-        files.spare(tx, new_subtitles.object_key)
+        objects.spare(tx, new_subtitles.object_key)
     tx.flush()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from nebula.db import files
+from nebula.db import objects
 from nebula.db.database import Tx, aware
 from nebula.db.moves import listed, sources
 from nebula.domain import object_keys
@@ -210,14 +210,14 @@ def fail(tx: Tx, upload: Upload, code: str, message: str, *, doomed_after_s: flo
     row.set(lease_until=None, updated_at=tx.now, expires_at=tx.after(UPLOAD_LIFE_S))
     tx.flush()
     _forget_parts(tx, upload.id)
-    files.doom(tx, row.object_key, after_s=doomed_after_s)
+    objects.doom(tx, row.object_key, after_s=doomed_after_s)
 
 
 def doom_leftover(tx: Tx, upload: Upload) -> None:
     """Doom the object that a superseded attempt may have written after its upload had ended; no content names it."""
     row = tx.e.Upload.get_for_update(id=upload.id)
     if row is None or row.state in ENDED_UPLOAD_STATES:
-        files.doom(tx, upload.object_key)
+        objects.doom(tx, upload.object_key)
 
 
 def remove(tx: Tx, upload_id: str) -> None:

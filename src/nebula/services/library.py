@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from nebula.db import files, listing
+from nebula.db import files, listing, objects
 from nebula.db.database import Database, Tx
 from nebula.domain import limits, names
 from nebula.domain.listing import FileDetails, FileQuery, Page, Position
@@ -90,7 +90,7 @@ class Library:
 
     def _free_room(self) -> None:
         """Delete the doomed objects that are due. If the store fails, the next sweep tries again."""
-        for object_key in self._database.read(files.due_objects):
+        for object_key in self._database.read(objects.due_objects):
             try:
                 # No row names these: a worker that is killed while it stores a large film leaves one behind.
                 for multipart_id in self._storage.list_multiparts(object_key):
@@ -99,7 +99,7 @@ class Library:
             except StoreUnavailable as error:
                 log.warning("object kept key=%s code=%s", object_key, error.code)
                 return
-            self._database.write(lambda tx, key=object_key: files.forget_doomed(tx, key))  # type: ignore[misc]
+            self._database.write(lambda tx, key=object_key: objects.forget_doomed(tx, key))  # type: ignore[misc]
 
 
 def _purge_expired(tx: Tx) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from enum import StrEnum
 
-from nebula.db import files
+from nebula.db import objects
 from nebula.db.database import Tx
 from nebula.db.moves import move_tasks
 from nebula.db.work import families, rows, tasks
@@ -70,11 +70,11 @@ def _sort_out(tx: Tx, job_id: str, wanted: Collection[NewTask], fitting: Collect
     for task_id, number, state, object_key, _ in earlier:
         is_kept = number in numbers and state == TaskState.DONE and object_key in fitting
         if is_kept and _outlasts(tx, object_key):
-            files.spare(tx, object_key)
+            objects.spare(tx, object_key)
             kept_numbers.add(number)
             continue
         if object_key is not None:
-            files.doom(tx, object_key)
+            objects.doom(tx, object_key)
         tx.execute("DELETE FROM tasks WHERE id = $id", id=task_id)
     return kept_numbers, max((attempt for *_, attempt in earlier), default=0)
 
@@ -107,12 +107,12 @@ def finish(tx: Tx, claim: Claim, object_key: str, made: MadeChunk) -> Outcome:
     is_picture = claim.kind == TaskKind.VIDEO_CHUNK
     if is_picture and not families.bind_header(tx, claim.job_id, made.encoder, made.fingerprint):
         return _reject(tx, claim, object_key)
-    files.spare(tx, object_key)
+    objects.spare(tx, object_key)
     return Outcome.DONE if tasks.go_on(tx, claim.job_id) is None else Outcome.LAST
 
 
 def _reject(tx: Tx, claim: Claim, object_key: str) -> Outcome:
-    files.doom(tx, object_key)
+    objects.doom(tx, object_key)
     move_tasks(tx, TaskState.QUEUED, "id = $task", rows.RESET, task=claim.task_id)
     sql = "UPDATE jobs SET rejections = rejections + 1 WHERE id = $id RETURNING rejections, restarts"
     rejections, _ = tx.execute(sql, id=claim.job_id)[0]

@@ -8,7 +8,7 @@ this.
 
 from __future__ import annotations
 
-from nebula.db import files
+from nebula.db import objects
 from nebula.db.database import Tx
 from nebula.db.moves import listed, move_tasks
 from nebula.db.work import jobs, rows
@@ -74,7 +74,7 @@ def restart(tx: Tx, job_id: str) -> None:
     for object_key, _ in tx.select(
         f"SELECT object_key, id FROM tasks WHERE {picture} AND object_key IS NOT NULL", id=job_id
     ):
-        files.doom(tx, object_key)
+        objects.doom(tx, object_key)
     # The hardware caused the failures so far.
     tx.execute(
         f"UPDATE tasks SET failures = 0, not_before = NULL, error_code = NULL, error = NULL WHERE {picture}", id=job_id

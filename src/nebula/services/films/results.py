@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from nebula.db import files
+from nebula.db import objects
 from nebula.db.database import Database, Tx
 from nebula.errors import NebulaError, StoreUnavailable
 from nebula.services.disk_reserve import Room
@@ -51,6 +51,6 @@ class Keeping:
     def _doom(self, object_keys: Iterable[str], *, after_s: float = 0) -> None:
         def work(tx: Tx) -> None:
             for object_key in object_keys:
-                files.doom(tx, object_key, after_s=after_s)
+                objects.doom(tx, object_key, after_s=after_s)
 
         self._database.write(work)

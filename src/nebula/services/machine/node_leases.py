@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from nebula.db import files, nodes
+from nebula.db import nodes, objects
 from nebula.db.database import Database, Tx
 from nebula.db.work import tasks
 from nebula.domain import object_keys
@@ -25,7 +25,7 @@ def give_back(tx: Tx, queue: Queue, node: str) -> list[str]:
     returned = tasks.give_back(tx, queue, node)
     for interrupted in returned:
         # Nobody stores this object any more.
-        files.doom(tx, _object_key(interrupted))
+        objects.doom(tx, _object_key(interrupted))
     return [interrupted.shown for interrupted in returned]
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Protocol
 
-from nebula.db import files, uploads
+from nebula.db import files, objects, uploads
 from nebula.db.database import Tx
 from nebula.domain.limits import FINISHING_HEARTBEAT_S, MIB, PART_SIZE_BYTES
 from nebula.domain.records import File, Upload
@@ -238,7 +238,7 @@ def _publish(tx: Tx, upload: Upload, sha256: str, only_new: bool) -> Stored:
         object_key=upload.object_key,
     )
     uploads.finish(tx, upload, file.id)
-    (files.spare if took_object else files.doom)(tx, upload.object_key)
+    (objects.spare if took_object else objects.doom)(tx, upload.object_key)
     return Stored(file, created)
 
 
