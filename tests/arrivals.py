@@ -18,7 +18,7 @@ from nebula.domain.records import Principal, Upload
 from nebula.domain.states import FileState, Queue, Role, UploadState, Visibility
 from nebula.services.uploads.finishing import Stored
 from nebula.services.uploads.lifecycle import Uploads
-from nebula.services.uploads.receiving import Body
+from nebula.services.uploads.receiving import IncomingBody
 from nebula.storage.choose import open_storage
 from nebula.storage.contract import ObjectStorage
 
@@ -179,12 +179,12 @@ class Arrivals:
         return self.uploads.create(self.anna, name=name, length_bytes=length, sha256=digest, **options)
 
     def append(self, upload: Upload, offset: int, content: bytes, **more: Any) -> Upload:
-        return self.uploads.append(self.anna, upload.id, offset, Body(Source(content), len(content), **more))
+        return self.uploads.append(self.anna, upload.id, offset, IncomingBody(Source(content), len(content), **more))
 
     def append_and_cut(self, upload: Upload, offset: int, content: bytes) -> None:
         """Send a body that is announced longer than what comes."""
         try:
-            self.uploads.append(self.anna, upload.id, offset, Body(Source(content, cut), len(content) + 1))
+            self.uploads.append(self.anna, upload.id, offset, IncomingBody(Source(content, cut), len(content) + 1))
         except ConnectionResetError:
             return
         raise AssertionError("nobody noticed the cut")
@@ -194,7 +194,7 @@ class Arrivals:
 
     def store(self, content: bytes, name: str = "a film.mkv", **more: Any) -> Stored:
         options: dict[str, Any] = {"media_type": "video/x-matroska", "visibility": Visibility.HOUSEHOLD}
-        options |= {"sha256": None, "only_new": False, "body": Body(Source(content), len(content))} | more
+        options |= {"sha256": None, "only_new": False, "body": IncomingBody(Source(content), len(content))} | more
         return self.uploads.store(self.anna, name=name, **options)
 
     def finish(self, upload: Upload, content: bytes) -> Upload:

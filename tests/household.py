@@ -11,7 +11,7 @@ from nebula.db.database import Database, Tx
 from nebula.domain.states import Role
 from nebula.errors import NebulaError
 from nebula.services.accounts import Accounts, Tokens
-from nebula.services.session_cache import Standings
+from nebula.services.session_cache import SessionCache
 from tests.people import remembering_passwords
 
 PASSWORD = "correct horse battery staple"
@@ -29,12 +29,12 @@ class Household:
         self.anna = creator.create_account("anna", PASSWORD, Role.OWNER)
         self.ben = creator.create_account("ben", PASSWORD, Role.MEMBER)
 
-    def another_process(self, standings: Standings | None = None) -> Accounts:
-        return self._accounts(Passwords(), standings)
+    def another_process(self, session_cache: SessionCache | None = None) -> Accounts:
+        return self._accounts(Passwords(), session_cache)
 
-    def _accounts(self, passwords: Passwords, standings: Standings | None = None) -> Accounts:
+    def _accounts(self, passwords: Passwords, session_cache: SessionCache | None = None) -> Accounts:
         access_tokens = AccessTokens(self.keys, minutes=15)
-        return Accounts(self.database, passwords, access_tokens, refresh_token_days=30, standings=standings)
+        return Accounts(self.database, passwords, access_tokens, refresh_token_days=30, session_cache=session_cache)
 
     def sign_in(self, name: str = "anna", password: str = PASSWORD, address: str = ADDRESS) -> Tokens:
         return self.accounts.login(name, password, address=address, user_agent="test/1")

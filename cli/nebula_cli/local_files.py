@@ -26,7 +26,7 @@ class Source:
     def __init__(self, typed: str) -> None:
         self.path = Path(typed).absolute()
         self.typed = typed
-        status = _standing(self.path, typed)
+        status = _file_status(self.path, typed)
         self.size = status.st_size
         self.modified_ns = status.st_mtime_ns
 
@@ -86,7 +86,7 @@ class Source:
         )
 
 
-def _standing(path: Path, typed: str) -> os.stat_result:
+def _file_status(path: Path, typed: str) -> os.stat_result:
     clean_path = output.clean(typed)
     try:
         status = path.stat()

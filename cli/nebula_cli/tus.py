@@ -18,7 +18,7 @@ FOR_GOOD = frozenset({"digest_mismatch", "checksum_mismatch", "body_too_long"})
 
 
 @dataclass(frozen=True)
-class Standing:
+class UploadStatus:
     """The status of an upload at the server."""
 
     offset: int
@@ -47,12 +47,12 @@ def create(api: SignedIn, size: int, metadata: dict[str, str]) -> str:
     return urlsplit(urljoin(f"{api.server.url}{V1}/uploads", location)).path
 
 
-def ask(api: SignedIn, path: str) -> Standing:
+def ask(api: SignedIn, path: str) -> UploadStatus:
     """Return the status of the upload. Raises Gone."""
-    return _standing(api, _authorised(api, "HEAD", path))
+    return _upload_status(api, _authorised(api, "HEAD", path))
 
 
-def send(api: SignedIn, path: str, offset: int, length: int, body: Iterable[bytes]) -> Standing:
+def send(api: SignedIn, path: str, offset: int, length: int, body: Iterable[bytes]) -> UploadStatus:
     """Send bytes from `offset` on; return the upload's status after that. Raises Gone, or Refused."""
     headers = {
         **VERSION,
@@ -66,7 +66,7 @@ def send(api: SignedIn, path: str, offset: int, length: int, body: Iterable[byte
         api.renew(token)
         # The body is consumed, so the caller must ask for the offset again.
         raise Refused("The access token ran out", code="token_ran_out", status=503, retry_after_s=0)
-    return _standing(api, answer)
+    return _upload_status(api, answer)
 
 
 def end(api: SignedIn, path: str) -> None:
@@ -83,7 +83,7 @@ def _authorised(api: SignedIn, method: str, path: str) -> Answer:
     return answer
 
 
-def _standing(api: SignedIn, answer: Answer) -> Standing:
+def _upload_status(api: SignedIn, answer: Answer) -> UploadStatus:
     if answer.status in {404, 410}:
         if "Tus-Resumable" in answer.headers:
             raise Gone("The server has no such upload any more.")
@@ -93,7 +93,7 @@ def _standing(api: SignedIn, answer: Answer) -> Standing:
     offset = answer.headers.get("Upload-Offset", "")
     if not (offset.isascii() and offset.isdigit()):
         raise Unreachable(f"{api.server.url} did not say how far the upload is; see nebula ping")
-    return Standing(
+    return UploadStatus(
         offset=int(offset),
         file_id=answer.headers.get("Nebula-File-Id"),
         error=output.clean(answer.headers.get("Nebula-Upload-Error", "")),

@@ -120,7 +120,7 @@ class Upload:
                     patience.wait(error)
         raise CliError(f"{output.typed(self._source.typed)} could not be uploaded.")
 
-    def _caught_up(self, digest: str, bar: Bar, patience: Patience) -> tus.Standing:
+    def _caught_up(self, digest: str, bar: Bar, patience: Patience) -> tus.UploadStatus:
         """Send the missing bytes; return the upload's status when the server has them all and has checked them."""
         path = self._upload_path(digest)
         status = tus.ask(self._api, path)
@@ -135,23 +135,23 @@ class Upload:
             bar.at(status.offset)
         return self._settled(path, status)
 
-    def _settled(self, path: str, standing: tus.Standing) -> tus.Standing:
+    def _settled(self, path: str, upload_status: tus.UploadStatus) -> tus.UploadStatus:
         """Wait until the server has checked the digest; return the upload's status then."""
         deadline = time.monotonic() + VERIFY_S
-        while standing.file_id is None and not standing.error:
+        while upload_status.file_id is None and not upload_status.error:
             if time.monotonic() > deadline:
                 raise CliError(f"The server is still checking {self._shown()}; look later: nebula ls")
             time.sleep(0.2)
-            standing = tus.ask(self._api, path)
-            if standing.offset < self._source.size:
+            upload_status = tus.ask(self._api, path)
+            if upload_status.offset < self._source.size:
                 raise Refused("The server lost a part of the upload", code="lost", status=503, retry_after_s=0)
-        return standing
+        return upload_status
 
-    def _file_id(self, standing: tus.Standing) -> str:
-        if standing.file_id is None:
+    def _file_id(self, upload_status: tus.UploadStatus) -> str:
+        if upload_status.file_id is None:
             self._notes.remove()
-            raise CliError(f"{self._shown()} was not stored: {standing.error}")
-        return standing.file_id
+            raise CliError(f"{self._shown()} was not stored: {upload_status.error}")
+        return upload_status.file_id
 
     def _upload_path(self, digest: str) -> str:
         note = self._notes.read()

@@ -29,7 +29,7 @@ from nebula.errors import InvalidInput, NebulaError, NotFound, SettingsError, St
 from nebula.messages import Messages
 from nebula.services.accounts import Accounts
 from nebula.services.machine import node_leases
-from nebula.services.machine.backups import Backups, BackupStanding
+from nebula.services.machine.backups import BackupOverview, Backups
 from nebula.services.machine.consistency import Checks
 from nebula.services.machine.operations import Operations
 from nebula.storage.choose import open_storage
@@ -133,7 +133,7 @@ def _migrate(environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
         return DONE
     _require_database(settings)
     schema = migrate.status(settings.database_url)
-    print(_standing(schema))
+    print(_schema_sentence(schema))
     return DONE if schema.is_current else FAILED
 
 
@@ -279,7 +279,7 @@ def _backup(environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
     with _database(config.load(environ)) as database:
         backups = Backups(database)
         if arguments.step == "status":
-            return _say_backup(backups.standing())
+            return _say_backup(backups.overview())
         if arguments.step == "hold":
             print(backups.hold().isoformat(timespec="seconds"))
         elif arguments.step == "release":
@@ -301,13 +301,13 @@ def _set_up(given: str) -> tuple[str, str, str | None]:
         raise InvalidInput('Give {"target": ..., "kept": ..., "warning": ...} on stdin.') from None
 
 
-def _say_backup(standing: BackupStanding) -> int:
+def _say_backup(overview: BackupOverview) -> int:
     """Print the condition of the backup, one line for each fact. The exit status is 1 if it is failing or overdue."""
-    print(standing.state)
-    if backup := standing.backup:
+    print(overview.state)
+    if backup := overview.backup:
         details = (backup.target, backup.warning, backup.error, backup.read_error, backup.said, backup.read_said)
         print(*filter(None, details), sep="\n")
-    return FAILED if standing.state in (BackupState.FAILING, BackupState.OVERDUE) else DONE
+    return FAILED if overview.state in (BackupState.FAILING, BackupState.OVERDUE) else DONE
 
 
 @contextmanager
@@ -359,11 +359,11 @@ def _require_schema(settings: Settings) -> None:
 def _schema(settings: Settings) -> str:
     schema = migrate.status(settings.database_url)
     if schema.current is None or not (schema.is_current or schema.is_newer):
-        raise SettingsError(_standing(schema))
-    return _standing(schema)
+        raise SettingsError(_schema_sentence(schema))
+    return _schema_sentence(schema)
 
 
-def _standing(found: migrate.SchemaStatus) -> str:
+def _schema_sentence(found: migrate.SchemaStatus) -> str:
     if found.is_newer:
         return f"The schema is at revision {found.current}, written by a newer version (this one knows {found.head})."
     if found.is_current:

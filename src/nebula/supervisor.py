@@ -35,7 +35,7 @@ GRACE_S = 15.0
 POLL_S = 0.5
 
 
-class PartKeepsDying(NebulaError):
+class ProcessKeepsDying(NebulaError):
     """A part keeps ending before all parts were ready; `log` in the details is the end of its log."""
 
     code = "part_keeps_dying"
@@ -75,7 +75,7 @@ class Log:
 
 
 @dataclass
-class Part:
+class ManagedProcess:
     """One process that is kept alive."""
 
     name: str
@@ -140,7 +140,7 @@ class Supervisor:
     Must run in the main thread, which receives the signals and is the parent of the parts.
     """
 
-    def __init__(self, parts: Sequence[Part], say: Callable[[str], None]) -> None:
+    def __init__(self, parts: Sequence[ManagedProcess], say: Callable[[str], None]) -> None:
         self._parts = parts
         self._say = say
         self._signals_taken: list[int] = []
@@ -170,7 +170,7 @@ class Supervisor:
             if ending is not None:
                 self._say(ending)
                 if not self._is_ready and part.deaths >= TRIES_BEFORE_READY:
-                    raise PartKeepsDying(f"The {part.name} does not start.", log=part.log.tail(), path=part.log.path)
+                    raise ProcessKeepsDying(f"The {part.name} does not start.", log=part.log.tail(), path=part.log.path)
             part.start_if_due()
         _kill_orphans(self._pids())
 

@@ -32,7 +32,7 @@ from nebula.domain.states import Queue, Role
 from nebula.errors import Conflict, SettingsError
 from nebula.services.accounts import Accounts
 from nebula.storage.choose import open_storage
-from nebula.supervisor import Log, Part, Supervisor
+from nebula.supervisor import Log, ManagedProcess, Supervisor
 from nebula.worker import app as worker
 
 HOST = "127.0.0.1"
@@ -199,14 +199,16 @@ def _prepare(settings: Settings) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def _parts(settings: Settings, environ: Mapping[str, str], lock: int, listener: socket.socket) -> list[Part]:
+def _parts(settings: Settings, environ: Mapping[str, str], lock: int, listener: socket.socket) -> list[ManagedProcess]:
     # gunicorn accepts fd://N as an address: the socket that already listens.
     inherited = dataclasses.replace(settings, bind=f"fd://{listener.fileno()}")
     logs = settings.data_dir / "log"
     return [
-        Part("gateway", gateway.argv(inherited), environ, Log(logs / "gateway.log"), (lock, listener.fileno())),
-        Part("quick worker", worker.argv(Queue.QUICK), environ, Log(logs / "quick.log"), (lock,)),
-        Part("encode worker", worker.argv(Queue.ENCODE), environ, Log(logs / "encode.log"), (lock,)),
+        ManagedProcess(
+            "gateway", gateway.argv(inherited), environ, Log(logs / "gateway.log"), (lock, listener.fileno())
+        ),
+        ManagedProcess("quick worker", worker.argv(Queue.QUICK), environ, Log(logs / "quick.log"), (lock,)),
+        ManagedProcess("encode worker", worker.argv(Queue.ENCODE), environ, Log(logs / "encode.log"), (lock,)),
     ]
 
 

@@ -40,10 +40,10 @@ def test_nothing_is_due_while_a_hold_lasts_and_everything_that_was_afterwards(
     service.hold()
     assert _due(database) == []
     database.write(lambda tx: objects.doom(tx, "originals/b", after_s=-1))
-    assert service.standing().is_running
+    assert service.overview().is_running
     service.release()
     assert sorted(_due(database)) == ["originals/a", "originals/b"]
-    assert not service.standing().is_running
+    assert not service.overview().is_running
 
 
 def test_hold_runs_out_by_the_databases_clock_where_nobody_renews_it(database: Database, service: Backups) -> None:
@@ -76,7 +76,7 @@ def test_release_without_a_hold_is_told(service: Backups) -> None:
 
 
 def test_machine_without_a_backup_says_so_and_nothing_can_be_noted(service: Backups) -> None:
-    found = service.standing()
+    found = service.overview()
     assert (found.state, found.backup) == (BackupState.NONE, None)
     for step in ("made", "failed", "read", "unreadable"):
         with pytest.raises(NotFound):
@@ -85,10 +85,10 @@ def test_machine_without_a_backup_says_so_and_nothing_can_be_noted(service: Back
 
 def test_failure_is_noted_beside_the_last_success_and_goes_with_the_next(set_up: Backups) -> None:
     set_up.note("made", "The backup is made.")
-    made = set_up.standing()
+    made = set_up.overview()
     assert made.state is BackupState.OK
     set_up.note("failed", "The disk is away.")
-    failed = set_up.standing()
+    failed = set_up.overview()
     assert failed.state is BackupState.FAILING
     assert made.backup is not None
     assert failed.backup is not None
@@ -96,7 +96,7 @@ def test_failure_is_noted_beside_the_last_success_and_goes_with_the_next(set_up:
     assert failed.backup.succeeded_at == made.backup.succeeded_at
     assert failed.backup.tried_at is not None
     set_up.note("made", "Again.")
-    again = set_up.standing()
+    again = set_up.overview()
     assert again.backup is not None
     assert (again.state, again.backup.error) == (BackupState.OK, None)
 
@@ -104,9 +104,9 @@ def test_failure_is_noted_beside_the_last_success_and_goes_with_the_next(set_up:
 def test_damage_stays_noted_until_it_was_read_again_and_is_whole(set_up: Backups) -> None:
     set_up.note("unreadable", "Part 1 is damaged.")
     set_up.note("made", "The backup is made.")
-    assert set_up.standing().state is BackupState.FAILING
+    assert set_up.overview().state is BackupState.FAILING
     set_up.note("read", "Part 1 is whole.")
-    found = set_up.standing()
+    found = set_up.overview()
     assert found.state is BackupState.OK
     assert found.backup is not None
     assert found.backup.read_at is not None
@@ -115,7 +115,7 @@ def test_damage_stays_noted_until_it_was_read_again_and_is_whole(set_up: Backups
 def test_same_target_again_keeps_what_was_noted_and_another_begins_anew(set_up: Backups) -> None:
     set_up.note("made", "The backup is made.")
     set_up.set_up(TARGET[0], "another time", "it is on the same disk")
-    found = set_up.standing()
+    found = set_up.overview()
     assert found.backup is not None
     assert (found.state, found.backup.kept, found.backup.warning) == (
         BackupState.OK,
@@ -123,9 +123,9 @@ def test_same_target_again_keeps_what_was_noted_and_another_begins_anew(set_up: 
         "it is on the same disk",
     )
     set_up.set_up("s3:https://s3.example.com/backups", *TARGET[1:])
-    assert set_up.standing().state is BackupState.WAITING
+    assert set_up.overview().state is BackupState.WAITING
     set_up.forget()
-    assert set_up.standing().state is BackupState.NONE
+    assert set_up.overview().state is BackupState.NONE
 
 
 def test_target_needs_a_name(service: Backups) -> None:

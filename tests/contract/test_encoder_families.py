@@ -14,7 +14,7 @@ from nebula.domain import object_keys
 from nebula.domain.encoders import SOFTWARE
 from nebula.domain.limits import ENCODER_GONE_S, MAX_RESTARTS
 from nebula.domain.states import Queue, TaskKind
-from nebula.domain.throttle import Decision, PowerReading, Throttle
+from nebula.domain.throttle import PowerReading, Throttle, ThrottleDecision
 from nebula.errors import Superseded
 from tests.contract.test_film_chunks import Films
 
@@ -28,7 +28,7 @@ def films(database: Database) -> Films:
 
 def _hear_of(films: Films, node: str, encoder: str) -> None:
     """Have the node's encode worker say that it is alive."""
-    decision = Decision(Throttle.RUN, ("on mains",))
+    decision = ThrottleDecision(Throttle.RUN, ("on mains",))
     films.database.write(lambda tx: nodes.register(tx, node, "1"))
     films.database.write(lambda tx: nodes.note_encoder(tx, node, encoder))
     films.database.write(lambda tx: power.note(tx, node, decision, PowerReading(), 0))

@@ -16,7 +16,7 @@ from nebula.domain.records import Principal
 from nebula.domain.states import Role
 from nebula.errors import Conflict, Forbidden, InvalidInput, NotFound, SignInRequired
 from nebula.services.accounts import Tokens
-from nebula.services.session_cache import Standings
+from nebula.services.session_cache import SessionCache
 from tests.household import ADDRESS, PASSWORD, Household
 
 DAY_S = 86400
@@ -208,7 +208,7 @@ def test_access_token_is_refused_within_five_seconds_when_another_process_ended_
     household: Household,
 ) -> None:
     moment = [0.0]
-    elsewhere = household.another_process(Standings(lambda: moment[0]))
+    elsewhere = household.another_process(SessionCache(lambda: moment[0]))
     tokens = household.sign_in()
     asking = elsewhere.authenticate(tokens.access_token)
     household.accounts.logout(asking)

@@ -13,7 +13,7 @@ from nebula.db import nodes, power
 from nebula.db.database import Database
 from nebula.domain.limits import POWER_CHANGES_KEPT
 from nebula.domain.records import Node
-from nebula.domain.throttle import Decision, PowerReading, Throttle
+from nebula.domain.throttle import PowerReading, Throttle, ThrottleDecision
 from nebula.errors import StoreUnavailable
 from nebula.power import PowerSupplies
 from nebula.services.machine.throttling import Pace, Throttling
@@ -176,7 +176,7 @@ def test_row_says_what_was_read_and_since_when(node: Node1) -> None:
     node.sample()
     found = node.row().power
     assert found is not None
-    assert found.decision == Decision(PAUSE, ("on battery at 40 %",))
+    assert found.decision == ThrottleDecision(PAUSE, ("on battery at 40 %",))
     assert found.reading == PowerReading(on_mains=False, percent=40, temperature_c=61)
     node.laptop.unplug(39)
     node.sample(1)
@@ -220,7 +220,7 @@ def test_worker_that_starts_again_is_hot_only_if_it_was(node: Node1) -> None:
 
 
 def test_row_of_a_version_that_knew_no_causes_is_the_battery_s(node: Node1) -> None:
-    decision, reading = Decision(HAND_BACK, ("on battery at 10 %",)), PowerReading(on_mains=False, percent=10)
+    decision, reading = ThrottleDecision(HAND_BACK, ("on battery at 10 %",)), PowerReading(on_mains=False, percent=10)
     node.database.write(lambda tx: power.note(tx, NODE, decision, reading, 0))
     node.laptop.unplug(16)
     assert node.sample(1) is HAND_BACK
@@ -261,7 +261,7 @@ def test_database_that_is_away_holds_nothing_up_and_hears_of_it_later(
 
 def test_history_is_bounded_for_each_node(database: Database) -> None:
     def add(node: str, number: int) -> None:
-        decision = Decision(PAUSE, (str(number),))
+        decision = ThrottleDecision(PAUSE, (str(number),))
         database.write(lambda tx: [power._add_change(tx, node, decision, PowerReading()) for _ in range(number)])
 
     add("n1", POWER_CHANGES_KEPT + 5)

@@ -39,7 +39,7 @@ from nebula.errors import (
     TooLarge,
 )
 from nebula.services.uploads import receiving
-from nebula.services.uploads.receiving import Body
+from nebula.services.uploads.receiving import IncomingBody
 from tests.arrivals import PART, Arrivals, Fuse, Killed, Source, cut, data, sha256
 from tests.stores import Stores, wait_until
 
@@ -126,7 +126,7 @@ def test_upload_goes_on_in_another_process(house: Arrivals) -> None:
 def test_body_whose_client_breaks_off_without_a_word_keeps_what_came(house: Arrivals) -> None:
     upload = house.create(len(SMALL))
     with pytest.raises(IncompleteBody, match="ended before"):
-        house.uploads.append(house.anna, upload.id, 0, Body(Source(SMALL[:100]), 200))
+        house.uploads.append(house.anna, upload.id, 0, IncomingBody(Source(SMALL[:100]), 200))
     assert house.offset(upload) == 100
 
 
@@ -136,7 +136,7 @@ def test_body_that_stalls_keeps_what_came(house: Arrivals) -> None:
 
     upload = house.create(len(SMALL))
     with pytest.raises(TimeoutError):
-        house.uploads.append(house.anna, upload.id, 0, Body(Source(SMALL[:100], stall), 200))
+        house.uploads.append(house.anna, upload.id, 0, IncomingBody(Source(SMALL[:100], stall), 200))
     assert house.offset(upload) == 100
 
 
@@ -144,7 +144,7 @@ def test_chunked_body_cut_after_its_last_byte_is_finished(house: Arrivals) -> No
     """Every byte came and was acknowledged; only the chunk that says so is missing."""
     upload = house.create(len(SMALL))
     with pytest.raises(ConnectionResetError):
-        house.uploads.append(house.anna, upload.id, 0, Body(Source(SMALL, cut), None))
+        house.uploads.append(house.anna, upload.id, 0, IncomingBody(Source(SMALL, cut), None))
     wait_until(lambda: house.uploads.find(house.anna, upload.id).state is UploadState.DONE)
 
 
@@ -161,7 +161,7 @@ def test_body_at_another_offset_is_refused(house: Arrivals) -> None:
 def test_body_that_goes_beyond_the_length_is_refused(house: Arrivals, length: int | None) -> None:
     upload = house.create(200)
     with pytest.raises(TooLarge):
-        house.uploads.append(house.anna, upload.id, 0, Body(Source(SMALL[:201]), length))
+        house.uploads.append(house.anna, upload.id, 0, IncomingBody(Source(SMALL[:201]), length))
     assert house.offset(upload) == 0
 
 
@@ -175,7 +175,7 @@ def test_upload_is_invisible_to_another_account(house: Arrivals) -> None:
     upload = house.create(len(SMALL))
     for ask in (
         lambda: house.uploads.find(house.ben, upload.id),
-        lambda: house.uploads.append(house.ben, upload.id, 0, Body(Source(b"x"), 1)),
+        lambda: house.uploads.append(house.ben, upload.id, 0, IncomingBody(Source(b"x"), 1)),
         lambda: house.uploads.terminate(house.ben, upload.id),
     ):
         with pytest.raises(NotFound):
@@ -238,7 +238,7 @@ def test_checksum_that_does_not_fit_keeps_nothing_of_the_body(house: Arrivals) -
 
 def test_checksummed_body_that_is_cut_keeps_nothing(house: Arrivals) -> None:
     upload = house.create(len(LARGE))
-    body = Body(Source(LARGE[: PART + 5], cut), len(LARGE), Checksum("sha1", hashlib.sha1(LARGE).digest()))
+    body = IncomingBody(Source(LARGE[: PART + 5], cut), len(LARGE), Checksum("sha1", hashlib.sha1(LARGE).digest()))
     with pytest.raises(ConnectionResetError):
         house.uploads.append(house.anna, upload.id, 0, body)
     assert house.offset(upload) == 0
@@ -285,7 +285,7 @@ def test_dedupe_never_looks_beyond_the_account(house: Arrivals) -> None:
         name="a film.mkv",
         media_type="video/x-matroska",
         visibility=Visibility.HOUSEHOLD,
-        body=Body(Source(SMALL), len(SMALL)),
+        body=IncomingBody(Source(SMALL), len(SMALL)),
         sha256=None,
         only_new=False,
     )
@@ -299,7 +299,9 @@ def test_dedupe_never_looks_beyond_the_account(house: Arrivals) -> None:
 @pytest.mark.parametrize("is_chunked", [False, True])
 def test_whole_body_becomes_a_file(house: Arrivals, size: int, is_chunked: bool) -> None:
     content = data(size)
-    stored = house.store(content, body=Body(Source(content), None if is_chunked else size), sha256=sha256(content))
+    stored = house.store(
+        content, body=IncomingBody(Source(content), None if is_chunked else size), sha256=sha256(content)
+    )
     assert stored.created
     assert house.files() == [("a film.mkv", sha256(content), size)]
     assert house.stored_bytes(content) == content
@@ -310,9 +312,9 @@ def test_whole_body_becomes_a_file(house: Arrivals, size: int, is_chunked: bool)
 @pytest.mark.parametrize("length", [None, 2 * PART])
 def test_whole_body_that_is_cut_leaves_nothing(house: Arrivals, at: int, length: int | None) -> None:
     with pytest.raises(ConnectionResetError):
-        house.store(b"", body=Body(Source(LARGE[:at], cut), length))
+        house.store(b"", body=IncomingBody(Source(LARGE[:at], cut), length))
     with pytest.raises(IncompleteBody, match="ended before"):
-        house.store(b"", body=Body(Source(LARGE[:at]), 2 * PART))
+        house.store(b"", body=IncomingBody(Source(LARGE[:at]), 2 * PART))
     assert house.files() == []
     assert house.tails() == []
     assert len(house.doomed()) == 2
@@ -331,7 +333,7 @@ def test_only_new_refuses_a_taken_name_before_and_after_the_body(house: Arrivals
     with pytest.raises(PreconditionFailed):
         house.store(SMALL[1:], only_new=True)
     other = "in between.mkv"
-    body = Body(Source(SMALL[2:], lambda: house.store(SMALL[3:], other) and None), None)
+    body = IncomingBody(Source(SMALL[2:], lambda: house.store(SMALL[3:], other) and None), None)
     with pytest.raises(PreconditionFailed):
         house.store(b"", other, body=body, only_new=True)
     assert [name for name, _, _ in house.files()] == ["a film.mkv", other]
@@ -351,7 +353,7 @@ def test_whole_body_whose_process_died_is_given_up_by_the_sweep(house: Arrivals)
             name="a film.mkv",
             media_type="video/mp4",
             visibility=Visibility.HOUSEHOLD,
-            body=Body(Source(LARGE + LARGE), 2 * len(LARGE)),
+            body=IncomingBody(Source(LARGE + LARGE), 2 * len(LARGE)),
             sha256=None,
             only_new=False,
         )
@@ -387,7 +389,7 @@ def test_newer_body_supersedes_a_stalled_one(house: Arrivals) -> None:
 
     def older() -> None:
         other = data(PART + 5000)
-        body = Body(Source(other[: PART + 100], stall), len(LARGE), interrupt=interrupted.set)
+        body = IncomingBody(Source(other[: PART + 100], stall), len(LARGE), interrupt=interrupted.set)
         try:
             house.uploads.append(house.anna, upload.id, 0, body)
         except NebulaError as error:
@@ -415,7 +417,7 @@ def test_body_of_another_process_acknowledges_nothing_once_it_is_superseded(hous
         assert house.append(upload, 0, LARGE).state is UploadState.DONE
 
     with pytest.raises(Superseded):
-        other.append(house.anna, upload.id, 0, Body(Source(data(1000), newer), len(LARGE)))
+        other.append(house.anna, upload.id, 0, IncomingBody(Source(data(1000), newer), len(LARGE)))
     assert house.stored_bytes(LARGE) == LARGE
     assert house.tails() == []
 
@@ -605,7 +607,7 @@ def test_terminating_wakes_the_body_that_is_under_way(house: Arrivals) -> None:
         house.uploads.terminate(house.anna, upload.id)
         assert interrupted.wait(60)
 
-    body = Body(Source(SMALL[:100], terminate), len(SMALL), interrupt=interrupted.set)
+    body = IncomingBody(Source(SMALL[:100], terminate), len(SMALL), interrupt=interrupted.set)
     with pytest.raises(Superseded):
         house.uploads.append(house.anna, upload.id, 0, body)
     assert house.tails() == []
@@ -698,7 +700,7 @@ def test_crash_after_any_step_is_finished_or_resumable(house: Arrivals, content:
         upload = house.create(len(own), f"after {calls}.mkv", sha256(own))
         fuse = Fuse(calls)
         with suppress(Killed, NebulaError):
-            house.process(fuse).append(house.anna, upload.id, 0, Body(Source(own), len(own)))
+            house.process(fuse).append(house.anna, upload.id, 0, IncomingBody(Source(own), len(own)))
         house.restart()
         house.uploads.sweep()
         assert house.finish(upload, own).state is UploadState.DONE

@@ -136,7 +136,8 @@ def test_release_that_does_not_serve_goes_by_itself_and_the_pusher_sees_why(
 ) -> None:
     before, version = _running(owner), _version(owner)
     if how == "not ready":
-        clone.edit("src/nebula/services/status.py", "return all(services[name] for name in NEEDED)", "return False")
+        readiness = "return all(services[name] for name in NEEDED)"
+        clone.edit("src/nebula/services/machine/status.py", readiness, "return False")
     else:
         clone.edit("src/nebula/api/app.py", "V1 =", 'raise RuntimeError("a slip at the start")\nV1 =')
     clone.commit("A slip")

@@ -115,7 +115,7 @@ def test_metrics_tell_when_a_backup_was_made_and_whether_it_is_overdue(shelf: Sh
     shelf.database.write(lambda tx: tx.execute("UPDATE backups SET succeeded_at = $then", then=tx.after(-49 * 3600)))
     after = _samples(status)
     assert after["nebula_backup_overdue", ""] == 1
-    backup = backups.standing().backup
+    backup = backups.overview().backup
     assert backup is not None
     assert backup.succeeded_at is not None
     succeeded_at = after["nebula_backup_last_success_timestamp_seconds", ""]

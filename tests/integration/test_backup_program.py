@@ -97,10 +97,10 @@ def test_backup_holds_every_object_that_its_dump_names_and_shows_none_of_them(
     said = serving.run("make")
     assert "The backup is made: " in said
     assert serving.outcome == {"state": "made", "sentence": said.splitlines()[-1]}
-    standing = Backups(shelf.database).standing()
-    assert (standing.state, standing.is_running) == (BackupState.OK, False)
-    assert standing.backup is not None
-    assert standing.backup.said == serving.outcome["sentence"]
+    overview = Backups(shelf.database).overview()
+    assert (overview.state, overview.is_running) == (BackupState.OK, False)
+    assert overview.backup is not None
+    assert overview.backup.said == serving.outcome["sentence"]
     _shows_nothing(serving)
     restored = tmp_path / "restored"
     serving.restic("restore", "latest", "--target", str(restored))
@@ -148,7 +148,7 @@ def test_object_that_is_purged_meanwhile_stays_until_the_backup_has_ended(
         blocking.cursor().execute("LOCK TABLE operations")
         with serving.begin("make") as running:
             try:
-                wait_until(lambda: backups.standing().is_running, 60, "the hold")
+                wait_until(lambda: backups.overview().is_running, 60, "the hold")
                 shelf.trash(file)
                 shelf.database.write(lambda tx: files.purge(tx, file.id))
                 library.sweep()
@@ -157,7 +157,7 @@ def test_object_that_is_purged_meanwhile_stays_until_the_backup_has_ended(
                 running.communicate(timeout=120)
             finally:
                 running.kill()
-    assert not backups.standing().is_running
+    assert not backups.overview().is_running
     library.sweep()
     with pytest.raises(ObjectNotFound):
         shelf.storage.stat(file.content.object_key)

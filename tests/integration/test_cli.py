@@ -132,9 +132,9 @@ def house(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> It
     }
     running = RunningGateway(environ, folder / "gateway.log")
     running.start()
-    standing = House(running)
-    yield standing
-    standing.close()
+    running_house = House(running)
+    yield running_house
+    running_house.close()
 
 
 @pytest.fixture
@@ -148,9 +148,9 @@ def ana(house: House, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iter
 
 @pytest.fixture
 def proxy(house: House) -> Iterator[CuttingProxy]:
-    standing = CuttingProxy(house.running.port)
-    yield standing
-    standing.close()
+    running_house = CuttingProxy(house.running.port)
+    yield running_house
+    running_house.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from nebula.db.database import Tx
 from nebula.db.work import jobs, tasks
 from nebula.domain.states import Queue
-from nebula.domain.throttle import Decision, Throttle
+from nebula.domain.throttle import Throttle, ThrottleDecision
 from nebula.domain.work import Claim
 from nebula.errors import HandedBack, StoreUnavailable, Superseded
 from nebula.services.films import attempt
@@ -18,7 +18,7 @@ from nebula.services.machine.throttling import Pace
 from tests.films import Bench
 from tests.stores import wait_until
 
-HAND_BACK = Decision(Throttle.HAND_BACK, ("the battery is at 9 %",))
+HAND_BACK = ThrottleDecision(Throttle.HAND_BACK, ("the battery is at 9 %",))
 Begin = Callable[..., Attempt]
 IS_HELD = tasks.is_held
 

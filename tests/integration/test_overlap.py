@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nebula.domain.states import JobState, Queue
-from nebula.domain.throttle import Decision, Throttle
+from nebula.domain.throttle import Throttle, ThrottleDecision
 from nebula.errors import Incomplete
 from nebula.media.making import chunking
 from nebula.media.reading import seekability
@@ -119,7 +119,7 @@ def test_next_chunk_is_encoded_while_the_one_before_is_verified_and_no_third_is_
 
 EVENTS: dict[str, Callable[[Line], None]] = {
     "the worker is told to stop": lambda line: line.worker.end(),
-    "the battery is low": lambda line: line.pace.set(Decision(Throttle.HAND_BACK, ("battery 9 %",))),
+    "the battery is low": lambda line: line.pace.set(ThrottleDecision(Throttle.HAND_BACK, ("battery 9 %",))),
 }
 
 
@@ -141,7 +141,7 @@ def test_both_leases_are_given_back_and_nothing_is_left_behind_when(
 
 @EMBEDDED
 def test_nothing_overlaps_on_a_machine_that_is_to_be_gentle(line: Line, bench: Cutting, clips: Clips) -> None:
-    line.pace.set(Decision(Throttle.GENTLY, ("battery 80 %",)))
+    line.pace.set(ThrottleDecision(Throttle.GENTLY, ("battery 80 %",)))
     content_id = bench.laid_out(clips)
     line.worker.start()
     wait_until(lambda: line.verifying, LONG_S, "the first chunk")

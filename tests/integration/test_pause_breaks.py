@@ -13,7 +13,7 @@ import pytest
 
 from nebula import config
 from nebula.domain.states import FileState, JobState, Queue
-from nebula.domain.throttle import Decision, Throttle
+from nebula.domain.throttle import Throttle, ThrottleDecision
 from nebula.services.films import attempt
 from nebula.services.machine.throttling import Pace
 from tests.films import Bench
@@ -73,12 +73,12 @@ def test_read_that_broke_in_a_pause_costs_nothing(bench: Bench, proxy: Proxy, cl
     with ThreadPoolExecutor(1) as pool:
         encoding = pool.submit(node.run_next, Queue.ENCODE, bench.stop)
         wait_until(lambda: bench.film_job(content_id)["progress"] > 0, 60, "progress")
-        pace.set(Decision(Throttle.PAUSE, (WHY,)))
+        pace.set(ThrottleDecision(Throttle.PAUSE, (WHY,)))
         wait_until(lambda: bench.film_job(content_id)["state"] == JobState.PAUSED, 60, "the pause")
         assert bench.film_job(content_id)["paused_reason"] == WHY
         proxy.cut()
         slow.unlink()
-        pace.set(Decision(Throttle.RUN, ("on mains",)))
+        pace.set(ThrottleDecision(Throttle.RUN, ("on mains",)))
         assert encoding.result(120)
 
     bench.sql("UPDATE tasks SET not_before = NULL")

@@ -10,7 +10,7 @@ import pytest
 from nebula.api.objects import SCHEMAS
 from nebula.db import nodes, power
 from nebula.domain import limits
-from nebula.domain.throttle import Decision, PowerReading, Throttle
+from nebula.domain.throttle import PowerReading, Throttle, ThrottleDecision
 from nebula.services.machine.viewers import Watching
 from tests.gateway import RunningGateway
 from tests.people import People
@@ -18,8 +18,8 @@ from tests.shelf import Shelf
 from tests.stores import wait_until
 
 V1 = "/api/v1"
-RUN = Decision(Throttle.RUN, ("on mains",))
-PAUSE = Decision(Throttle.PAUSE, ("on battery at 40 %",))
+RUN = ThrottleDecision(Throttle.RUN, ("on mains",))
+PAUSE = ThrottleDecision(Throttle.PAUSE, ("on battery at 40 %",))
 AT_40 = PowerReading(on_mains=False, percent=40.04, temperature_c=61.5, problems=("BAT1 says 120 %",))
 
 

@@ -22,13 +22,13 @@ from tests.stores import wait_until
 RUN = """
 import os, sys
 from pathlib import Path
-from nebula.supervisor import Log, Part, PartKeepsDying, Supervisor
+from nebula.supervisor import Log, ManagedProcess, ProcessKeepsDying, Supervisor
 
 def say(text):
     print(text, flush=True)
 
 log = Log(Path(sys.argv[1]))
-part = Part("part", ["/bin/sh", "-c", sys.argv[2]], os.environ, log)
+part = ManagedProcess("part", ["/bin/sh", "-c", sys.argv[2]], os.environ, log)
 try:
     number = Supervisor([part], say).run(lambda: READY, lambda: say("ready"))
 except PartKeepsDying as error:

@@ -23,7 +23,7 @@ import psycopg2
 from nebula import config
 from nebula.db import migrate
 from nebula.domain.states import Queue
-from nebula.domain.throttle import Decision, Throttle
+from nebula.domain.throttle import Throttle, ThrottleDecision
 from nebula.services.jobs import Jobs
 from nebula.services.machine.throttling import Pace
 from tests.films import Bench
@@ -154,7 +154,7 @@ class Scenario:
         content_id = _content(self.bench, f"{name}.mkv")
         wait_until(lambda: self.bench.film_job(content_id)["state"] == "running", 60, f"{name} to run")
         if pace is not None and name == "paused":
-            pace.set(Decision(Throttle.PAUSE, ("on battery at 30 %",)))
+            pace.set(ThrottleDecision(Throttle.PAUSE, ("on battery at 30 %",)))
             wait_until(lambda: self.bench.film_job(content_id)["state"] == "paused", 60, "the pause")
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nebula.domain.preconditions import Validators, format_date, http_date, matches
-from nebula.domain.ranges import MAX_SPANS, Decision, Span, decide, frame
+from nebula.domain.ranges import MAX_RANGES, ByteRange, RangeResponse, decide, frame
 
 BYTES = bytes(range(256)) * 4
 SIZE = len(BYTES)
@@ -21,16 +21,16 @@ AFTER = format_date(MOMENT + timedelta(seconds=1))
 VALIDATORS = Validators(ETAG, MOMENT)
 
 
-def _decide(range_: str | None = None, method: str = "GET", size: int = SIZE, **conditions: str) -> Decision:
+def _decide(range_: str | None = None, method: str = "GET", size: int = SIZE, **conditions: str) -> RangeResponse:
     headers = {name.replace("_", "-"): value for name, value in conditions.items()}
     if range_ is not None:
         headers["Range"] = range_
     return decide(method, headers, VALIDATORS, size)
 
 
-def _body(decision: Decision) -> bytes:
+def _body(decision: RangeResponse) -> bytes:
     laid = frame(decision, "video/mp4")
-    body = b"".join(BYTES[piece.start : piece.stop] if isinstance(piece, Span) else piece for piece in laid.pieces)
+    body = b"".join(BYTES[piece.start : piece.stop] if isinstance(piece, ByteRange) else piece for piece in laid.pieces)
     assert len(body) == laid.length
     return body
 
@@ -70,7 +70,7 @@ def test_one_range_is_206_with_exactly_its_bytes(wanted: str, start: int, stop: 
 )
 def test_range_outside_is_416_that_names_the_size(wanted: str) -> None:
     decision = _decide(wanted)
-    assert decision == Decision(416, SIZE)
+    assert decision == RangeResponse(416, SIZE)
     assert decision.content_range == f"bytes */{SIZE}"
 
 
@@ -104,20 +104,20 @@ def test_two_ranges_are_multipart_in_the_order_asked_for() -> None:
 
 
 def test_ranges_that_touch_stay_apart() -> None:
-    assert _decide("bytes=0-3,4-7").spans == (Span(0, 4), Span(4, 4))
+    assert _decide("bytes=0-3,4-7").spans == (ByteRange(0, 4), ByteRange(4, 4))
 
 
 def test_ranges_are_ignored_when_there_are_too_many() -> None:
     def wanted(pieces: int) -> str:
         return "bytes=" + ",".join(f"{10 * at}-{10 * at + 1}" for at in range(pieces))
 
-    assert len(_decide(wanted(MAX_SPANS)).spans) == MAX_SPANS
-    assert _decide(wanted(MAX_SPANS + 1)).status == 200
+    assert len(_decide(wanted(MAX_RANGES)).spans) == MAX_RANGES
+    assert _decide(wanted(MAX_RANGES + 1)).status == 200
 
 
 def test_many_overlapping_ranges_cost_no_byte_twice() -> None:
     decision = _decide("bytes=" + ",".join(["0-"] * 500))
-    assert decision.spans == (Span(0, SIZE),)
+    assert decision.spans == (ByteRange(0, SIZE),)
 
 
 @pytest.mark.parametrize("wanted", ["bytes=0-1", "bytes=-0", "bytes=0-1,5-6", f"bytes={SIZE}-"])

@@ -7,7 +7,7 @@ import pytest
 from nebula.domain.records import Principal
 from nebula.domain.states import Role
 from nebula.services import session_cache
-from nebula.services.session_cache import LIFE_S, Standings
+from nebula.services.session_cache import LIFE_S, SessionCache
 
 ANNA = Principal("account", "anna", Role.MEMBER, "session")
 
@@ -33,7 +33,7 @@ class Rows:
 
 def test_database_is_asked_again_when_five_seconds_have_passed() -> None:
     clock, rows = Clock(), Rows()
-    memory = Standings(clock)
+    memory = SessionCache(clock)
     assert memory.find("session", rows) == ANNA
     clock.now += LIFE_S - 0.01
     assert memory.find("session", rows) == ANNA
@@ -45,14 +45,14 @@ def test_database_is_asked_again_when_five_seconds_have_passed() -> None:
 
 
 def test_session_is_refused_at_once_when_this_process_ended_it() -> None:
-    memory, rows = Standings(Clock()), Rows()
+    memory, rows = SessionCache(Clock()), Rows()
     memory.find("session", rows)
     memory.end(["session"])
     assert memory.find("session", rows) is None
 
 
 def test_session_stays_ended_when_an_answer_from_before_comes_late() -> None:
-    memory = Standings(Clock())
+    memory = SessionCache(Clock())
 
     def late() -> Principal:
         memory.end(["session"])
@@ -64,7 +64,7 @@ def test_session_stays_ended_when_an_answer_from_before_comes_late() -> None:
 
 def test_answer_ages_from_the_question_when_it_was_slow() -> None:
     clock, rows = Clock(), Rows()
-    memory = Standings(clock)
+    memory = SessionCache(clock)
 
     def slow() -> Principal:
         clock.now += LIFE_S
@@ -77,7 +77,7 @@ def test_answer_ages_from_the_question_when_it_was_slow() -> None:
 
 def test_memory_stays_bounded_when_sessions_and_tokens_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_cache, "MOST", 10)
-    memory = Standings(Clock())
+    memory = SessionCache(Clock())
     for number in range(100):
         memory.find(f"session {number}", Rows())
         memory.note_seen(f"token {number}")

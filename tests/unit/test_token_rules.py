@@ -6,12 +6,12 @@ from itertools import product
 
 import pytest
 
-from nebula.domain.tokens import RefreshMove, TokenStanding, decide
+from nebula.domain.tokens import RefreshMove, TokenFacts, decide
 
 
-def standing(**facts: bool) -> TokenStanding:
+def token_facts(**facts: bool) -> TokenFacts:
     fresh = {"session_lives": True, "has_expired": False, "is_spent": False, "is_dead": False, "heirs_were_used": False}
-    return TokenStanding(**(fresh | facts))
+    return TokenFacts(**(fresh | facts))
 
 
 @pytest.mark.parametrize(
@@ -29,17 +29,17 @@ def standing(**facts: bool) -> TokenStanding:
     ],
 )
 def test_move_follows_from_the_standing(facts: dict[str, bool], move: RefreshMove) -> None:
-    assert decide(standing(**facts)) is move
+    assert decide(token_facts(**facts)) is move
 
 
 def test_nothing_is_issued_when_the_session_has_ended_or_the_token_has_expired() -> None:
     for lives, expired, spent, dead, used in product([True, False], repeat=5):
         if lives and not expired:
             continue
-        assert decide(TokenStanding(lives, expired, spent, dead, used)) is RefreshMove.REFUSE
+        assert decide(TokenFacts(lives, expired, spent, dead, used)) is RefreshMove.REFUSE
 
 
 def test_nothing_is_issued_for_a_used_token_when_its_heirs_were_used() -> None:
     for spent, dead in [(True, False), (False, True), (True, True)]:
-        token = standing(is_spent=spent, is_dead=dead, heirs_were_used=True)
+        token = token_facts(is_spent=spent, is_dead=dead, heirs_were_used=True)
         assert decide(token) is RefreshMove.REVOKE

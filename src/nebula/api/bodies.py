@@ -18,7 +18,7 @@ from gunicorn.http.errors import ParseException
 from nebula.domain.checksums import Checksum
 from nebula.domain.limits import BODIES, SMALL_BODY_S
 from nebula.errors import IncompleteBody, NebulaError, StalledBody, TooLarge
-from nebula.services.uploads.receiving import Body
+from nebula.services.uploads.receiving import IncomingBody
 
 READ_SIZE = 16 * 1024
 # If more than BODIES bodies are being received, those that have taken longer than this are interrupted.
@@ -162,7 +162,7 @@ class SmallBodies:
         return None
 
 
-def incoming(req: falcon.Request, checksum: Checksum | None, may_continue: Callable[[], bool]) -> Body:
+def incoming(req: falcon.Request, checksum: Checksum | None, may_continue: Callable[[], bool]) -> IncomingBody:
     """Return the body of the request in the form that the services take."""
     body = RequestBody(req)
-    return Body(body, body.length, checksum, may_continue, body.interrupt)
+    return IncomingBody(body, body.length, checksum, may_continue, body.interrupt)

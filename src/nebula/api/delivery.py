@@ -28,7 +28,7 @@ from nebula.api.wire import Wire, Withdrawn
 from nebula.domain.limits import CHECK_S, STALL_S
 from nebula.domain.names import last_segment
 from nebula.domain.preconditions import Validators, format_date
-from nebula.domain.ranges import Decision, Frame, Span, decide, frame
+from nebula.domain.ranges import ByteRange, Frame, RangeResponse, decide, frame
 from nebula.errors import NebulaError, PreconditionFailed
 from nebula.services.playback import Representation
 from nebula.storage.contract import ObjectReader, ObjectStorage
@@ -83,7 +83,7 @@ class Delivery:
             self._write_body(req, resp, representation, decision)
 
     def _write_body(
-        self, req: falcon.Request, resp: falcon.Response, representation: Representation, decision: Decision
+        self, req: falcon.Request, resp: falcon.Response, representation: Representation, decision: RangeResponse
     ) -> None:
         media_type = checked_media_type(representation.media_type)
         body_frame = frame(decision, media_type)
@@ -96,9 +96,9 @@ class Delivery:
         else:
             resp.set_stream(self._body(req, representation, body_frame), body_frame.length)
 
-    def _body(self, req: falcon.Request, representation: Representation, laid: Frame) -> Body:
+    def _body(self, req: falcon.Request, representation: Representation, laid: Frame) -> ResponseBody:
         client = client_of(req)
-        body = Body(laid, _Source(self._storage, representation), self._gate, self._viewers)
+        body = ResponseBody(laid, _Source(self._storage, representation), self._gate, self._viewers)
         try:
             groups = representation.link or (principal(req).account_id, OWN)
             body.open(download(req, groups, body.viewer))
@@ -115,7 +115,7 @@ class Delivery:
         return Wire(client, ask, moved, stall_s=self._stall_s, check_s=self._check_s)
 
 
-class Body:
+class ResponseBody:
     """A response body for WSGI: iterated once, always closed. It has a place in the streams' gate until then."""
 
     def __init__(self, laid: Frame, source: _Source, gate: Gate, viewers: Viewers) -> None:
@@ -136,7 +136,7 @@ class Body:
         """Take a place, and open the first byte range now, so that a store that is down gives an error answer."""
         self._place = self._gate.enter(transfer)
         for piece in self._laid.pieces:
-            if isinstance(piece, Span) and piece.length:
+            if isinstance(piece, ByteRange) and piece.length:
                 self._first = self._source.open(piece)
                 return
 
@@ -168,7 +168,7 @@ class Body:
             wire.send(memoryview(self.unsent()))
             buffer = memoryview(bytearray(BUFFER_BYTES))
             for piece in self._laid.pieces:
-                if isinstance(piece, Span):
+                if isinstance(piece, ByteRange):
                     self._send_span(wire, piece, buffer)
                 else:
                     wire.send(memoryview(piece))
@@ -180,7 +180,7 @@ class Body:
         finally:
             (wire.release if complete else wire.abort)()
 
-    def _send_span(self, wire: Wire, span: Span, buffer: memoryview) -> None:
+    def _send_span(self, wire: Wire, span: ByteRange, buffer: memoryview) -> None:
         reader = self._reader(span)
         if reader is None:
             return
@@ -197,7 +197,7 @@ class Body:
     def _read(self) -> Iterator[bytes]:
         buffer = memoryview(bytearray(BUFFER_BYTES))
         for piece in self._laid.pieces:
-            if not isinstance(piece, Span):
+            if not isinstance(piece, ByteRange):
                 yield piece
                 continue
             reader = self._reader(piece)
@@ -206,7 +206,7 @@ class Body:
                     yield bytes(data)
                 reader.close()
 
-    def _reader(self, span: Span) -> ObjectReader | None:
+    def _reader(self, span: ByteRange) -> ObjectReader | None:
         if not span.length:
             return None
         reader, self._first = self._first or self._source.open(span), None
@@ -221,7 +221,7 @@ class _Source:
         self.key = representation.object_key
         self.media_type = representation.media_type
 
-    def open(self, span: Span) -> ObjectReader:
+    def open(self, span: ByteRange) -> ObjectReader:
         return self._storage.open(self.key, span.start, span.length)
 
 
@@ -258,7 +258,7 @@ def _headers(representation: Representation) -> dict[str, str]:
     }
 
 
-def _refuse_range(resp: falcon.Response, decision: Decision) -> None:
+def _refuse_range(resp: falcon.Response, decision: RangeResponse) -> None:
     write_problem(
         resp, 416, "range_not_satisfiable", f"The range lies outside of the {decision.size_bytes} bytes that there are."
     )

@@ -34,7 +34,7 @@ from nebula.domain.records import Job, Link, Node, Operation, PowerChange, Princ
 from nebula.domain.subtitles import language_tag
 from nebula.domain.throttle import Throttle
 from nebula.services.accounts import Tokens
-from nebula.services.machine.backups import BackupStanding
+from nebula.services.machine.backups import BackupOverview
 from nebula.services.machine.status import Disk, Overview, PowerOfNode
 
 # api/errors.py writes the problem of a refused request; `code` is stable, `detail` says what to change.
@@ -216,10 +216,10 @@ OPERATION = Shape[Operation](
 
 def _of_backup(kind: Type, name: str) -> Field:
     """Return a field of the backup itself; null if no backup is set up."""
-    return computed(maybe(kind), lambda standing: standing.backup and getattr(standing.backup, name))
+    return computed(maybe(kind), lambda overview: overview.backup and getattr(overview.backup, name))
 
 
-BACKUP = Shape[BackupStanding](
+BACKUP = Shape[BackupOverview](
     "Backup",
     state=enum(states.BackupState),
     running=at(BOOLEAN, "is_running"),

@@ -84,7 +84,7 @@ def metadata(header: str | None) -> dict[str, str]:
     return pairs
 
 
-def write_standing(resp: falcon.Response, upload: Upload) -> None:
+def write_progress(resp: falcon.Response, upload: Upload) -> None:
     """Write the headers that say how far an upload is."""
     resp.set_header("Upload-Offset", str(upload.offset_bytes))
     resp.set_header("Upload-Expires", format_datetime(upload.expires_at, usegmt=True))

@@ -12,13 +12,13 @@ from pony import orm
 from nebula.db.database import Tx, aware
 from nebula.domain.limits import POWER_CHANGES_KEPT, VIEWERS_COUNT_S
 from nebula.domain.records import NodePower, PowerChange
-from nebula.domain.throttle import Causes, Decision, PowerReading, Throttle
+from nebula.domain.throttle import Causes, PowerReading, Throttle, ThrottleDecision
 
 Row = tuple[Any, ...]
 
 
 def note(
-    tx: Tx, node: str, decision: Decision, reading: PowerReading, paused_s: float, causes: Causes | None = None
+    tx: Tx, node: str, decision: ThrottleDecision, reading: PowerReading, paused_s: float, causes: Causes | None = None
 ) -> bool:
     """Record what a node read and decided, and add `paused_s` to its time paused.
 
@@ -87,11 +87,11 @@ def node_power(row: Any) -> NodePower | None:
         return None
     stored = json.loads(row.power)
     reading = PowerReading(stored["on_mains"], stored["percent"], stored["temperature_c"], tuple(stored["problems"]))
-    decision = Decision(Throttle(row.throttle), tuple(stored["reasons"]))
+    decision = ThrottleDecision(Throttle(row.throttle), tuple(stored["reasons"]))
     return NodePower(decision, aware(row.throttle_since), reading, aware(row.power_at), row.paused_s)
 
 
-def _as_json(decision: Decision, reading: PowerReading, causes: Causes | None) -> dict[str, Any]:
+def _as_json(decision: ThrottleDecision, reading: PowerReading, causes: Causes | None) -> dict[str, Any]:
     return {
         "reasons": decision.reasons,
         "causes": None if causes is None else asdict(causes),
@@ -102,7 +102,7 @@ def _as_json(decision: Decision, reading: PowerReading, causes: Causes | None) -
     }
 
 
-def _add_change(tx: Tx, node: str, decision: Decision, reading: PowerReading) -> None:
+def _add_change(tx: Tx, node: str, decision: ThrottleDecision, reading: PowerReading) -> None:
     tx.e.PowerChange(
         id=str(uuid.uuid4()),
         node=node,
@@ -116,5 +116,5 @@ def _add_change(tx: Tx, node: str, decision: Decision, reading: PowerReading) ->
 
 
 def _change(row: Any) -> PowerChange:
-    decision = Decision(Throttle(row.throttle), tuple(json.loads(row.reasons)))
+    decision = ThrottleDecision(Throttle(row.throttle), tuple(json.loads(row.reasons)))
     return PowerChange(row.node, aware(row.at), decision, PowerReading(row.on_mains, row.percent, row.temperature_c))

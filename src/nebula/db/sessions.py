@@ -15,7 +15,7 @@ from pony import orm
 from nebula.db.database import Tx, aware
 from nebula.domain.records import Principal, Session
 from nebula.domain.states import Role
-from nebula.domain.tokens import RefreshMove, TokenStanding, decide
+from nebula.domain.tokens import RefreshMove, TokenFacts, decide
 
 LISTED = 1000
 
@@ -83,7 +83,7 @@ def refresh(tx: Tx, digest: str, device: Device, tokens: NewTokens) -> Refreshed
         return Refreshed(RefreshMove.REFUSE, None)
     token = tx.e.RefreshToken.get(digest=digest)
     heirs = _heirs(tx, session, token)
-    move = decide(_token_standing(tx, session, token, heirs))
+    move = decide(_token_facts(tx, session, token, heirs))
     if move is RefreshMove.REVOKE:
         session.revoked_at = tx.now
     elif move in {RefreshMove.ROTATE, RefreshMove.SIBLING}:
@@ -114,7 +114,7 @@ def see(tx: Tx, session_id: str, jti: str) -> Principal | None:
     return _principal(session)
 
 
-def standing(tx: Tx, session_id: str) -> Principal | None:
+def principal_of(tx: Tx, session_id: str) -> Principal | None:
     """Return the principal of a session, or None if the session has ended."""
     session = tx.e.Session.get(id=session_id)
     return _principal(session) if session is not None and _lives(tx, session) else None
@@ -165,8 +165,8 @@ def _heirs(tx: Tx, session: Any, token: Any) -> list[Any]:
     return [heir for heir in heirs if heir.digest != token.digest]
 
 
-def _token_standing(tx: Tx, session: Any, token: Any, heirs: list[Any]) -> TokenStanding:
-    return TokenStanding(
+def _token_facts(tx: Tx, session: Any, token: Any, heirs: list[Any]) -> TokenFacts:
+    return TokenFacts(
         session_lives=_lives(tx, session),
         has_expired=token.expires_at <= tx.now,
         is_spent=token.spent_at is not None,

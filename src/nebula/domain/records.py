@@ -16,7 +16,7 @@ from nebula.domain.states import (
     UploadState,
     Visibility,
 )
-from nebula.domain.throttle import Decision, PowerReading
+from nebula.domain.throttle import PowerReading, ThrottleDecision
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ class Node:
 class NodePower:
     """What the encode worker of a node read last, and what it decided."""
 
-    decision: Decision
+    decision: ThrottleDecision
     since: datetime  # when the current decision began
     reading: PowerReading
     read_at: datetime
@@ -249,7 +249,7 @@ class PowerChange:
 
     node: str
     at: datetime
-    decision: Decision
+    decision: ThrottleDecision
     reading: PowerReading
 
 

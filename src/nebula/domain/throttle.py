@@ -51,7 +51,7 @@ class Demand:
 
 
 @dataclass(frozen=True)
-class Decision:
+class ThrottleDecision:
     """What the encoder may do, and why."""
 
     throttle: Throttle
@@ -74,11 +74,11 @@ class Level:
     `asked` is in force, `candidate` is not yet.
     """
 
-    asked: Decision
+    asked: ThrottleDecision
     candidate: Throttle | None = None
     seen: int = 0
 
-    def after(self, sample: Decision) -> Level:
+    def after(self, sample: ThrottleDecision) -> Level:
         """Return the level after one more sample of this cause."""
         if sample.throttle is self.asked.throttle:
             return Level(sample)
@@ -95,14 +95,14 @@ class ThrottleState:
     viewers: Level
 
     @property
-    def decision(self) -> Decision:
+    def decision(self) -> ThrottleDecision:
         """The strongest throttle that a cause asks for, with the reasons of all causes that ask for it."""
         decisions = [self.battery.asked, self.heat.asked, self.viewers.asked]
         strongest = max(decisions, key=lambda decision: SEVERITY.index(decision.throttle)).throttle
         if strongest is Throttle.RUN:
             return self.battery.asked
         reasons = [reason for decision in decisions if decision.throttle is strongest for reason in decision.reasons]
-        return Decision(strongest, tuple(reasons))
+        return ThrottleDecision(strongest, tuple(reasons))
 
     @property
     def causes(self) -> Causes:
@@ -110,8 +110,8 @@ class ThrottleState:
         return Causes(self.battery.asked.throttle, self.heat.asked.throttle, self.viewers.asked.throttle)
 
 
-_NOTHING_ASKED = Level(Decision(Throttle.RUN, ()))
-INITIAL = ThrottleState(Level(Decision(Throttle.RUN, ("no reading yet",))), _NOTHING_ASKED, _NOTHING_ASKED)
+_NOTHING_ASKED = Level(ThrottleDecision(Throttle.RUN, ()))
+INITIAL = ThrottleState(Level(ThrottleDecision(Throttle.RUN, ("no reading yet",))), _NOTHING_ASKED, _NOTHING_ASKED)
 
 
 def start(reading: PowerReading, demand: Demand, last: Causes) -> ThrottleState:
@@ -148,15 +148,15 @@ def may_start(throttle: Throttle) -> bool:
     return throttle in {Throttle.RUN, Throttle.GENTLY}
 
 
-def _by_battery(reading: PowerReading, current: Throttle) -> Decision:
+def _by_battery(reading: PowerReading, current: Throttle) -> ThrottleDecision:
     if reading.on_mains is None:
-        return Decision(Throttle.RUN, ("whether the machine is on mains is unknown",))
+        return ThrottleDecision(Throttle.RUN, ("whether the machine is on mains is unknown",))
     if reading.on_mains:
-        return Decision(Throttle.RUN, ("on mains",))
+        return ThrottleDecision(Throttle.RUN, ("on mains",))
     if reading.percent is None:
-        return Decision(Throttle.RUN, ("on battery, its level is unknown",))
+        return ThrottleDecision(Throttle.RUN, ("on battery, its level is unknown",))
     throttle = _band(reading.percent, current)
-    return Decision(throttle, (f"on battery at {reading.percent:.0f} %",))
+    return ThrottleDecision(throttle, (f"on battery at {reading.percent:.0f} %",))
 
 
 def _band(percent: float, current: Throttle) -> Throttle:
@@ -168,14 +168,14 @@ def _band(percent: float, current: Throttle) -> Throttle:
     return Throttle.PAUSE if percent < pause_below else Throttle.GENTLY
 
 
-def _by_heat(reading: PowerReading, current: Throttle) -> Decision:
+def _by_heat(reading: PowerReading, current: Throttle) -> ThrottleDecision:
     gently_from = HOT_FROM_C if current is Throttle.RUN else COOL_BELOW_C
     if reading.temperature_c is None or reading.temperature_c < gently_from:
-        return Decision(Throttle.RUN, ())
-    return Decision(Throttle.GENTLY, (f"hot: {reading.temperature_c:.0f} °C",))
+        return ThrottleDecision(Throttle.RUN, ())
+    return ThrottleDecision(Throttle.GENTLY, (f"hot: {reading.temperature_c:.0f} °C",))
 
 
-def _by_viewers(demand: Demand) -> Decision:
+def _by_viewers(demand: Demand) -> ThrottleDecision:
     if demand.viewers == 0 or not demand.is_short:
-        return Decision(Throttle.RUN, ())
-    return Decision(Throttle.GENTLY, (f"{demand.viewers} watching while the processors are short",))
+        return ThrottleDecision(Throttle.RUN, ())
+    return ThrottleDecision(Throttle.GENTLY, (f"{demand.viewers} watching while the processors are short",))

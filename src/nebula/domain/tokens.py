@@ -23,7 +23,7 @@ class RefreshMove(StrEnum):
 
 
 @dataclass(frozen=True)
-class TokenStanding:
+class TokenFacts:
     """What the database says about a refresh token that was presented."""
 
     session_lives: bool  # neither revoked nor expired, and its account is not disabled
@@ -33,7 +33,7 @@ class TokenStanding:
     heirs_were_used: bool  # a token that was issued in its place is spent, or its access token was used
 
 
-def decide(token: TokenStanding) -> RefreshMove:
+def decide(token: TokenFacts) -> RefreshMove:
     """Return what happens to the token and its family."""
     if not token.session_lives or token.has_expired:
         return RefreshMove.REFUSE

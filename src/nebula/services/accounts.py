@@ -20,7 +20,7 @@ from nebula.domain.records import Account, Principal, Session
 from nebula.domain.states import Role
 from nebula.domain.tokens import RefreshMove
 from nebula.errors import Forbidden, NotFound, SignInRequired, TooManyAttempts
-from nebula.services.session_cache import Standings
+from nebula.services.session_cache import SessionCache
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +48,13 @@ class Accounts:
         access_tokens: AccessTokens,
         *,
         refresh_token_days: int,
-        standings: Standings | None = None,
+        session_cache: SessionCache | None = None,
     ) -> None:
         self._database = database
         self._passwords = passwords
         self._access_tokens = access_tokens
         self._refresh_life_s = refresh_token_days * DAY_S
-        self._standings = standings or Standings()
+        self._session_cache = session_cache or SessionCache()
 
     # Signing in and out
 
@@ -88,7 +88,7 @@ class Accounts:
         if outcome.session is not None and outcome.move in {RefreshMove.ROTATE, RefreshMove.SIBLING}:
             return self._tokens(outcome.session, secret, jti)
         if outcome.session is not None and outcome.move is RefreshMove.REVOKE:
-            self._standings.end([outcome.session.id])
+            self._session_cache.end([outcome.session.id])
             log.warning("refresh token used twice: session ended session=%s address=%s", outcome.session.id, address)
             raise SignInRequired("This session was used from two places and has ended; sign in.", code="token_reused")
         raise SignInRequired("This session has ended; sign in again.", code="session_ended")
@@ -102,8 +102,8 @@ class Accounts:
     def authenticate(self, access_token: str) -> Principal:
         """Return the principal that an access token belongs to. Raises SignInRequired."""
         claims = self._access_tokens.read(access_token)
-        if self._standings.has_seen(claims.jti):
-            principal = self._standing(claims.session_id)
+        if self._session_cache.has_seen(claims.jti):
+            principal = self._principal_of(claims.session_id)
         else:
             principal = self._seen(claims.session_id, claims.jti)
         if principal is None or principal.account_id != claims.account_id:
@@ -112,7 +112,7 @@ class Accounts:
 
     def is_alive(self, session_id: str) -> bool:
         """Return whether a session is still alive. The answer is at most five seconds old."""
-        return self._standing(session_id) is not None
+        return self._principal_of(session_id) is not None
 
     # What an account does for itself
 
@@ -136,7 +136,7 @@ class Accounts:
             self._database.write(lambda tx: accounts.note_failures(tx, subjects))
             raise Forbidden("The current password is wrong.", code="wrong_password")
         new_hash = self._passwords.hash(new)
-        self._standings.end(self._database.write(lambda tx: _changed_by(tx, principal, account, new_hash)))
+        self._session_cache.end(self._database.write(lambda tx: _changed_by(tx, principal, account, new_hash)))
 
     # For the commands on the machine itself
 
@@ -158,12 +158,12 @@ class Accounts:
         """Give an account a new password and end all its sessions. Raises NotFound or InvalidInput."""
         account = self._named(name)
         new_hash = self._passwords.hash(password)
-        self._standings.end(self._database.write(lambda tx: _changed(tx, account, new_hash)))
+        self._session_cache.end(self._database.write(lambda tx: _changed(tx, account, new_hash)))
 
     def disable_account(self, name: str) -> None:
         """Disable an account. Its sessions, links and jobs end; its files stay. Raises NotFound."""
         account = self._named(name)
-        self._standings.end(self._database.write(lambda tx: _disabled(tx, account)))
+        self._session_cache.end(self._database.write(lambda tx: _disabled(tx, account)))
 
     def enable_account(self, name: str) -> None:
         """Enable a disabled account. Its ended sessions, links and jobs stay ended. Raises NotFound."""
@@ -179,21 +179,21 @@ class Accounts:
     def _end(self, principal: Principal, session_id: str) -> bool:
         has_ended = self._database.write(lambda tx: sessions.end(tx, principal.account_id, session_id))
         if has_ended:
-            self._standings.end([session_id])
+            self._session_cache.end([session_id])
         return has_ended
 
-    def _standing(self, session_id: str) -> Principal | None:
-        return self._standings.find(
-            session_id, lambda: self._database.read(lambda tx: sessions.standing(tx, session_id))
+    def _principal_of(self, session_id: str) -> Principal | None:
+        return self._session_cache.find(
+            session_id, lambda: self._database.read(lambda tx: sessions.principal_of(tx, session_id))
         )
 
     def _seen(self, session_id: str, jti: str) -> Principal | None:
-        asked_at = self._standings.now()
+        asked_at = self._session_cache.now()
         principal = self._database.write(lambda tx: sessions.see(tx, session_id, jti))
         # A token may be dead while its session is alive, so None says nothing about the session.
-        if principal is None or self._standings.keep(session_id, principal, asked_at) is None:
+        if principal is None or self._session_cache.keep(session_id, principal, asked_at) is None:
             return None
-        self._standings.note_seen(jti)
+        self._session_cache.note_seen(jti)
         return principal
 
     def _new(self, secret: RefreshSecret, jti: str) -> NewTokens:

@@ -22,7 +22,7 @@ class _Known:
     asked_at: float
 
 
-class Standings:
+class SessionCache:
     """The cache. It is bounded, and threads may share it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -20,7 +20,7 @@ from nebula.domain.states import Visibility
 from nebula.errors import InvalidInput, NotFound
 from nebula.services.library import Library
 from nebula.services.uploads.lifecycle import Uploads
-from nebula.services.uploads.receiving import Body
+from nebula.services.uploads.receiving import IncomingBody
 
 PREFIX_SEGMENTS = 5  # "", "api", "v1", "files", "by-name"
 
@@ -48,7 +48,7 @@ class UploadCollection:
             body = _body(req, checksum, self._is_alive)
             with self._gates.uploads.admit(transfers.upload(req, principal(req).account_id)):
                 upload = self._uploads.append(principal(req), upload.id, 0, body)
-        tus.write_standing(resp, upload)
+        tus.write_progress(resp, upload)
         resp.status = falcon.HTTP_201
 
 
@@ -73,7 +73,7 @@ class Upload:
     def on_head(self, req: falcon.Request, resp: falcon.Response, upload_id: str) -> None:
         tus.begin(req, resp)
         upload = self._uploads.find(principal(req), path_id(upload_id))
-        tus.write_standing(resp, upload)
+        tus.write_progress(resp, upload)
         resp.set_header("Upload-Length", str(upload.length_bytes))
         resp.set_header("Upload-Metadata", tus.metadata_header(upload))
 
@@ -85,7 +85,7 @@ class Upload:
         body = _body(req, _checksum(req), self._is_alive)
         with self._gates.uploads.admit(transfers.upload(req, principal(req).account_id)):
             upload = self._uploads.append(principal(req), path_id(upload_id), offset, body)
-        tus.write_standing(resp, upload)
+        tus.write_progress(resp, upload)
         resp.status = falcon.HTTP_204
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, upload_id: str) -> None:
@@ -126,7 +126,7 @@ class FileByName:
         resp.set_header("Location", f"{req.path.split('/by-name/', 1)[0]}/{stored.file.id}")
 
 
-def _body(req: falcon.Request, checksum: Checksum | None, is_alive: IsAlive) -> Body:
+def _body(req: falcon.Request, checksum: Checksum | None, is_alive: IsAlive) -> IncomingBody:
     session_id = principal(req).session_id
     return incoming(req, checksum, lambda: is_alive(session_id))
 

@@ -17,7 +17,7 @@ HOLDER = "backup"
 
 
 @dataclass(frozen=True)
-class BackupStanding:
+class BackupOverview:
     """The state of the backup. `backup` is None if none is set up."""
 
     state: BackupState
@@ -64,11 +64,11 @@ class Backups:
         if not self._database.write(lambda tx: note_step(tx, sentence)):
             raise NotFound("No backup is set up.")
 
-    def standing(self) -> BackupStanding:
+    def overview(self) -> BackupOverview:
         """Return the state of the backup."""
 
-        def work(tx: Tx) -> BackupStanding:
+        def work(tx: Tx) -> BackupOverview:
             backup = backups.find(tx)
-            return BackupStanding(state(backup, aware(tx.now)), backups.is_held(tx), backup)
+            return BackupOverview(state(backup, aware(tx.now)), backups.is_held(tx), backup)
 
         return self._database.read(work)

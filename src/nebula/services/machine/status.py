@@ -15,7 +15,7 @@ from nebula.db.database import Database, Tx
 from nebula.domain.records import Node, PowerChange, Principal
 from nebula.errors import StoreUnavailable
 from nebula.messages import Messages
-from nebula.services.machine.backups import Backups, BackupStanding
+from nebula.services.machine.backups import BackupOverview, Backups
 from nebula.storage.contract import ObjectStorage
 
 CHECK_S = 4.0
@@ -41,7 +41,7 @@ class Overview:
     disk: Disk
     counts: Counts
     nodes: list[Node]
-    backup: BackupStanding
+    backup: BackupOverview
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ class Status:
         """Return all known nodes, the most recently seen first."""
         return self._database.read(nodes.all_nodes)
 
-    def backup(self) -> BackupStanding:
+    def backup(self) -> BackupOverview:
         """Return the state of the backup."""
-        return Backups(self._database).standing()
+        return Backups(self._database).overview()
 
     def power(self, principal: Principal) -> list[PowerOfNode]:
         """Return the power of the nodes that encode, the most recently seen first. Only the owner gets the history."""

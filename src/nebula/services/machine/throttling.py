@@ -23,10 +23,10 @@ from nebula.domain.throttle import (
     SAMPLE_S,
     SEVERITY,
     Causes,
-    Decision,
     Demand,
     PowerReading,
     Throttle,
+    ThrottleDecision,
     ThrottleState,
 )
 from nebula.errors import StoreUnavailable
@@ -49,7 +49,7 @@ class Pace:
         self._decision = INITIAL.decision
         self.hand_back = threading.Event()  # set if the encoder must end and its lease must be given back
 
-    def set(self, decision: Decision) -> None:
+    def set(self, decision: ThrottleDecision) -> None:
         """Apply a decision."""
         self._decision = decision
         if decision.throttle is Throttle.HAND_BACK:
@@ -194,7 +194,7 @@ class Throttling:
             self._paused_s += now - self._looked_at
         self._looked_at = now
 
-    def _say_change(self, decision: Decision, reading: PowerReading) -> None:
+    def _say_change(self, decision: ThrottleDecision, reading: PowerReading) -> None:
         log.info(
             "throttle node=%s throttle=%s reasons=%r on_mains=%s percent=%s temperature_c=%s",
             *(self._node, decision.throttle, "; ".join(decision.reasons)),

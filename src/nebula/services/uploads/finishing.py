@@ -34,7 +34,7 @@ from nebula.errors import (
     Superseded,
 )
 from nebula.services.uploads.receiving import Hasher, Stores
-from nebula.services.uploads.reconciling import Reconciling, Standing, read_standing
+from nebula.services.uploads.reconciling import Reconciling, UploadSnapshot, read_snapshot
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class Finishing:
         """
         try:
             with self._lease_kept(upload) as lost:
-                snapshot = self._standing(upload)
+                snapshot = self._snapshot(upload)
                 if snapshot.upload.state is UploadState.COMPLETING:
                     snapshot = self._complete(snapshot)
                 stored = self._verify(snapshot, hasher, lost, only_new)
@@ -103,39 +103,39 @@ class Finishing:
         self._stores.tails.remove(upload.id)
         return stored
 
-    def _standing(self, upload: Upload) -> Standing:
-        snapshot = self._stores.database.read(lambda tx: read_standing(tx, upload.id))
+    def _snapshot(self, upload: Upload) -> UploadSnapshot:
+        snapshot = self._stores.database.read(lambda tx: read_snapshot(tx, upload.id))
         if snapshot is None or snapshot.upload.attempt != upload.attempt:
             raise Superseded("Another finishes this upload, or it has ended.")
         return snapshot
 
-    def _complete(self, standing: Standing) -> Standing:
-        if not self._is_complete(standing):
-            if self._reconciling.start_again_where_lost(standing):
+    def _complete(self, snapshot: UploadSnapshot) -> UploadSnapshot:
+        if not self._is_complete(snapshot):
+            if self._reconciling.start_again_where_lost(snapshot):
                 raise Conflict("Bytes of this upload are lost; ask for its offset and go on.", code="upload_restarted")
-            self._join(standing)
-        upload = self._stores.database.write(lambda tx: uploads.verify(tx, standing.upload))
-        return Standing(upload, standing.parts)
+            self._join(snapshot)
+        upload = self._stores.database.write(lambda tx: uploads.verify(tx, snapshot.upload))
+        return UploadSnapshot(upload, snapshot.parts)
 
-    def _is_complete(self, standing: Standing) -> bool:
+    def _is_complete(self, snapshot: UploadSnapshot) -> bool:
         """Return whether an earlier attempt has already made the object. No other upload uses its key."""
         with suppress(ObjectNotFound):
-            return self._stores.storage.stat(standing.upload.object_key).size_bytes == standing.upload.length_bytes
+            return self._stores.storage.stat(snapshot.upload.object_key).size_bytes == snapshot.upload.length_bytes
         return False
 
-    def _join(self, standing: Standing) -> None:
-        upload, storage = standing.upload, self._stores.storage
+    def _join(self, snapshot: UploadSnapshot) -> None:
+        upload, storage = snapshot.upload, self._stores.storage
         if upload.multipart_id is None:
             self._put_tail(upload)
             return
-        parts = list(standing.parts)
+        parts = list(snapshot.parts)
         try:
-            if tail := self._tail(standing):
+            if tail := self._tail(snapshot):
                 parts.append(storage.put_part(upload.object_key, upload.multipart_id, len(parts) + 1, tail))
             storage.complete_multipart(upload.object_key, upload.multipart_id, parts, _length(upload))
         except (MultipartNotFound, ObjectChanged) as error:
             # Either another attempt was faster, or something was lost since the parts were checked: check again.
-            if not self._is_complete(standing):
+            if not self._is_complete(snapshot):
                 raise StoreUnavailable("objects") from error
 
     def _put_tail(self, upload: Upload) -> None:
@@ -145,16 +145,16 @@ class Finishing:
         except FileNotFoundError as error:
             raise Superseded("The tail is not there any more: another has finished this upload.") from error
 
-    def _tail(self, standing: Standing) -> bytearray:
-        tail = bytearray(_length(standing.upload) - len(standing.parts) * PART_SIZE_BYTES)
-        if not self._stores.tails.read_into(standing.upload, memoryview(tail)):
+    def _tail(self, snapshot: UploadSnapshot) -> bytearray:
+        tail = bytearray(_length(snapshot.upload) - len(snapshot.parts) * PART_SIZE_BYTES)
+        if not self._stores.tails.read_into(snapshot.upload, memoryview(tail)):
             raise Superseded("The tail is not there any more: another has finished this upload.")
         return tail
 
-    def _verify(self, standing: Standing, hasher: Hasher | None, lost: threading.Event, only_new: bool) -> Stored:
-        upload = standing.upload
+    def _verify(self, snapshot: UploadSnapshot, hasher: Hasher | None, lost: threading.Event, only_new: bool) -> Stored:
+        upload = snapshot.upload
         try:
-            sha256 = self._digest(standing, hasher, lost)
+            sha256 = self._digest(snapshot, hasher, lost)
         except (ObjectNotFound, ObjectChanged) as error:
             self.give_up(upload, "bytes_lost", "The stored bytes are gone; upload the file again.")
             raise DigestMismatch("The stored bytes are gone; upload the file again.", code="bytes_lost") from error
@@ -170,10 +170,10 @@ class Finishing:
         log.info("stored upload=%s file=%s bytes=%d", upload.id, stored.file.id, _length(upload))
         return stored
 
-    def _digest(self, standing: Standing, hasher: Hasher | None, lost: threading.Event) -> str:
+    def _digest(self, snapshot: UploadSnapshot, hasher: Hasher | None, lost: threading.Event) -> str:
         if hasher is None:
-            return self._digest_of_object(standing.upload, lost)
-        hasher.update(memoryview(self._tail(standing)))
+            return self._digest_of_object(snapshot.upload, lost)
+        hasher.update(memoryview(self._tail(snapshot)))
         return hasher.hexdigest()
 
     def _digest_of_object(self, upload: Upload, lost: threading.Event) -> str:

@@ -36,8 +36,8 @@ from nebula.errors import (
 from nebula.services.disk_reserve import Room
 from nebula.services.uploads.active import Hashers, Receptions
 from nebula.services.uploads.finishing import Finishing, Messages, Stored
-from nebula.services.uploads.receiving import Body, Hasher, Reception, Stores
-from nebula.services.uploads.reconciling import Reconciling, Standing, read_standing
+from nebula.services.uploads.receiving import Hasher, IncomingBody, Reception, Stores
+from nebula.services.uploads.reconciling import Reconciling, UploadSnapshot, read_snapshot
 from nebula.services.uploads.tails import Tails
 from nebula.storage.contract import ObjectStorage
 
@@ -86,7 +86,7 @@ class Uploads:
     ) -> Upload:
         """Begin a resumable upload. If it has 0 bytes, finish it at once. Raises InvalidInput, TooLarge, NoRoom."""
         upload = self._add(principal, name, media_type, visibility, length_bytes, sha256, resumable=True)
-        return upload if length_bytes else self.append(principal, upload.id, 0, Body(_Nothing(), 0))
+        return upload if length_bytes else self.append(principal, upload.id, 0, IncomingBody(_Nothing(), 0))
 
     def find(self, principal: Principal, upload_id: str) -> Upload:
         """Return an upload of this account with the offset that is really there.
@@ -100,7 +100,7 @@ class Uploads:
             self._finishing.take_over(upload_id)
         return upload
 
-    def append(self, principal: Principal, upload_id: str, offset: int, body: Body) -> Upload:
+    def append(self, principal: Principal, upload_id: str, offset: int, body: IncomingBody) -> Upload:
         """Receive a body at `offset`. If it has the last bytes, wait up to 10 s for the file.
 
         A newer body supersedes one that is still being received. Raises Conflict (offset_mismatch, upload_restarted),
@@ -128,7 +128,7 @@ class Uploads:
         name: str,
         media_type: str,
         visibility: Visibility,
-        body: Body,
+        body: IncomingBody,
         sha256: str | None,
         only_new: bool,
     ) -> Stored:
@@ -151,7 +151,7 @@ class Uploads:
     def terminate(self, principal: Principal, upload_id: str) -> None:
         """End an upload and drop its bytes, unless they are a file already. Raises NotFound, Gone, Conflict."""
         for _ in range(TRIES):
-            upload = self._own(principal, self._database.read(lambda tx: read_standing(tx, upload_id)))
+            upload = self._own(principal, self._database.read(lambda tx: read_snapshot(tx, upload_id)))
             if upload.state in (UploadState.DONE, UploadState.FAILED):
                 return self._remove(upload_id)
             with suppress(Superseded):  # a body began or ended at this moment
@@ -206,27 +206,27 @@ class Uploads:
         log.info("begun upload=%s account=%s bytes=%s", upload.id, upload.account_id, length_bytes)
         return upload
 
-    def _own(self, principal: Principal, standing: Standing | None) -> Upload:
-        upload = standing.upload if standing else None
+    def _own(self, principal: Principal, snapshot: UploadSnapshot | None) -> Upload:
+        upload = snapshot.upload if snapshot else None
         if upload is None or upload.account_id != principal.account_id or not upload.resumable:
             raise NotFound("There is no such upload; begin a new one.", code="upload_not_found")
         if upload.error_code in ("terminated", "expired"):
             raise Gone(upload.error or "The upload has ended.", code=f"upload_{upload.error_code}")
         return upload
 
-    def _begin(self, principal: Principal, upload_id: str, offset: int, body: Body) -> Standing:
-        snapshot = self._database.read(lambda tx: read_standing(tx, upload_id))
+    def _begin(self, principal: Principal, upload_id: str, offset: int, body: IncomingBody) -> UploadSnapshot:
+        snapshot = self._database.read(lambda tx: read_snapshot(tx, upload_id))
         upload = self._own(principal, snapshot)
         if upload.state is UploadState.FAILED:
             raise Gone(upload.error or "The upload has failed.", code="upload_failed")
         length = upload.length_bytes or 0
         if offset == length and body.length == 0 and upload.state is not UploadState.RECEIVING:
-            return Standing(upload, [])  # the client repeats the last body, because it did not get the response
+            return UploadSnapshot(upload, [])  # the client repeats the last body, because it did not get the response
         if offset == upload.offset_bytes and body.length is not None and offset + body.length > length:
             raise TooLarge("The body goes beyond the upload's length.", code="body_too_long")
 
-        def work(tx: Tx) -> Standing | None:
-            return read_standing(tx, upload_id) if uploads.begin(tx, upload_id, offset) else None
+        def work(tx: Tx) -> UploadSnapshot | None:
+            return read_snapshot(tx, upload_id) if uploads.begin(tx, upload_id, offset) else None
 
         new_snapshot = self._database.write(work)
         if new_snapshot is None:
@@ -237,10 +237,10 @@ class Uploads:
             )
         return new_snapshot
 
-    def _hasher(self, standing: Standing) -> Hasher | None:
-        if not standing.parts:
+    def _hasher(self, snapshot: UploadSnapshot) -> Hasher | None:
+        if not snapshot.parts:
             return hashlib.sha256()
-        return self._hashers.take(standing.upload.id, standing.upload.attempt - 1, len(standing.parts))
+        return self._hashers.take(snapshot.upload.id, snapshot.upload.attempt - 1, len(snapshot.parts))
 
     def _left(self, reception: Reception) -> Future[Stored] | None:
         """Keep what is needed after a body, however it ended: start to finish a complete upload, or keep its hasher."""

@@ -55,7 +55,7 @@ class Stores:
 
 
 @dataclass(frozen=True)
-class Body:
+class IncomingBody:
     """A request body. `may_continue` is called from time to time; `interrupt` ends a blocked read."""
 
     source: ByteSource
@@ -68,7 +68,9 @@ class Body:
 class Reception:
     """Receives a body. It is created after the attempt has begun; `upload` is the newest row that it knows."""
 
-    def __init__(self, stores: Stores, upload: Upload, part_count: int, hasher: Hasher | None, body: Body) -> None:
+    def __init__(
+        self, stores: Stores, upload: Upload, part_count: int, hasher: Hasher | None, body: IncomingBody
+    ) -> None:
         self._stores = stores
         self.upload = upload
         self.part_count = part_count
