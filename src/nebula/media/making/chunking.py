@@ -158,11 +158,11 @@ def join(
             cpu_s=processor.limit_s(size_bytes=2 * size_bytes),
             stall_s=tools.stall_s + size_bytes / SLOWEST_BYTES_PER_S,
         )
-        film = make_with(argv, "", target, facts.listed_s, limits, control)
+        joined = make_with(argv, "", target, facts.listed_s, limits, control)
         _compare(script, target, limits, control)
     finally:
         script.unlink(missing_ok=True)
-    return film
+    return joined
 
 
 def _script(parts: Sequence[Part]) -> str:

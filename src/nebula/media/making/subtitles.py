@@ -71,7 +71,7 @@ def arguments(
     """
     return [
         *(ffmpeg, *QUIET, "-y", "-progress", "pipe:1"),
-        # A text that cannot be decoded is skipped, no matter how many there are.
+        # Texts that cannot be decoded are skipped, no matter how many.
         *("-copyts", "-max_error_rate", "1"),
         # ffmpeg's advanced edit lists suit pictures and sound; they shift texts by seconds.
         *(["-advanced_editlist", "0"] if facts.is_mp4_family else []),
