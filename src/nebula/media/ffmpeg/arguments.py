@@ -214,11 +214,11 @@ def loudness(source: str, stream: int, *, ffmpeg: str = "ffmpeg") -> list[str]:
 
     It uses stdout because stderr may contain text from the file, which can imitate a measurement.
     """
-    measured = "astats=metadata=1:reset=1:measure_perchannel=none:measure_overall=Peak_level"
+    peak_meter = "astats=metadata=1:reset=1:measure_perchannel=none:measure_overall=Peak_level"
     return [
         *(ffmpeg, *QUIET),
         *input_arguments(source),
-        *("-map", f"0:{stream}", "-af", f"{measured},ametadata=mode=print:key={PEAK}:file=-", "-f", "null", "-"),
+        *("-map", f"0:{stream}", "-af", f"{peak_meter},ametadata=mode=print:key={PEAK}:file=-", "-f", "null", "-"),
     ]
 
 
@@ -300,8 +300,8 @@ def _cut(part: Chunk) -> list[str]:
 def _tone_map(video: VideoStream, width: int, height: int) -> list[str]:
     # zscale refuses frames without colour tags, so missing tags are filled in: ten bits and BT.2020 without a
     # transfer is HDR10 from an encoder that did not write the tag.
-    guessed = "smpte2084" if video.bit_depth > 8 else "bt709"
-    transfer = video.transfer or guessed
+    default_transfer = "smpte2084" if video.bit_depth > 8 else "bt709"
+    transfer = video.transfer or default_transfer
     source_tags = ":".join(
         (
             f"tin={transfer}",
@@ -337,8 +337,8 @@ def _sound(plan: Plan, start_s: float = 0.0) -> list[str]:
         arguments += [f"-ar:a:{number}", str(rate)]
     # Holes in the source's sound and a late start become silence. Otherwise all sound after them would run ahead of
     # the picture.
-    moved = [f"asetpts=PTS-{start_s:.6f}/TB"] if start_s else []
-    return [*arguments, "-af", ",".join([*moved, "aresample=async=1:first_pts=0"])]
+    shift = [f"asetpts=PTS-{start_s:.6f}/TB"] if start_s else []
+    return [*arguments, "-af", ",".join([*shift, "aresample=async=1:first_pts=0"])]
 
 
 def _container() -> list[str]:

@@ -61,12 +61,12 @@ def list_chunks(
         raise ValueError("the plan encodes no picture")
     pictures = Pictures(facts, plan.video)
     follow_packets(source, plan.video.index, pictures.take, control=control)
-    laid_out = layout.chunks(pictures, facts, plan, least_s=least_s, most_s=most_s)
+    chunks = layout.chunks(pictures, facts, plan, least_s=least_s, most_s=most_s)
     packets = plan.video.packets
-    frames, known = pictures.frames, packets.count - packets.before_key - packets.hidden
-    if laid_out and frames != known:
-        raise Incomplete(f"The list of its pictures has {frames}, not {known}.", log="")
-    return laid_out
+    frames, expected_frames = pictures.frames, packets.count - packets.before_key - packets.hidden
+    if chunks and frames != expected_frames:
+        raise Incomplete(f"The list of its pictures has {frames}, not {expected_frames}.", log="")
+    return chunks
 
 
 def key(source_sha256: str, facts: MediaFacts, plan: Plan, chunk: Chunk | None, build: str) -> str:

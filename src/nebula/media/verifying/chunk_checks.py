@@ -71,28 +71,28 @@ def verify_chunk(
     """
     if plan.video is None:
         raise ValueError("the plan makes no film")
-    listed = _listed(target, control)
-    if not listed.frames:
+    report = _listed(target, control)
+    if not report.frames:
         raise _nothing(accept_short)
-    _judge(listed.parameters, plan, fingerprint)
+    _judge(report.parameters, plan, fingerprint)
     is_strict = encoder != SOFTWARE
     if is_strict:
-        _judge_keys(listed, plan.video)
-    undecoded = _undecoded(listed, plan, target, is_strict, control)
-    shortfalls = [*_shortfalls(listed, chunk, plan.video), *undecoded]
+        _judge_keys(report, plan.video)
+    undecoded = _undecoded(report, plan, target, is_strict, control)
+    shortfalls = [*_shortfalls(report, chunk, plan.video), *undecoded]
     if shortfalls and not accept_short:
         raise Incomplete(f"Chunk {chunk.number} is not all of its source: {'; '.join(shortfalls)}.", log="")
     if is_strict:
         likeness.check(source, plan, chunk, target, frames=compared, control=control)
     if shortfalls and source:
-        _refuse_lost(listed, source, plan.video, chunk, control)
+        _refuse_lost(report, source, plan.video, chunk, control)
     return VerifiedChunk(
         size_bytes=target.stat().st_size,
         sha256=digest(target),
-        frames=listed.frames,
-        start_s=_as_planned(chunk.start_s, chunk.start_s + listed.start_s),
-        last_s=_as_planned(chunk.last_s, chunk.start_s + listed.last_s),
-        fingerprint=listed.parameters["extradata_hash"],
+        frames=report.frames,
+        start_s=_as_planned(chunk.start_s, chunk.start_s + report.start_s),
+        last_s=_as_planned(chunk.last_s, chunk.start_s + report.last_s),
+        fingerprint=report.parameters["extradata_hash"],
         warning=f"The source is damaged: {'; '.join(shortfalls)}." if shortfalls else None,
     )
 
@@ -116,7 +116,7 @@ def look_closely(
 
 @dataclass
 class _Listed:
-    """What ffprobe reports about a chunk. Times are on the chunk's clock: 0 is where its first picture belongs."""
+    """What ffprobe reports about a chunk. Times are on the chunk's clock: its first picture belongs at 0."""
 
     parameters: dict[str, str] = field(default_factory=dict)
     frames: int = 0
@@ -156,11 +156,11 @@ class _Listed:
 
 
 def _listed(target: Path, control: Control) -> _Listed:
-    listed = _Listed()
+    report = _Listed()
     entries = ["-show_entries", f"packet=pts_time,dts_time,flags:stream={PARAMETERS}", "-show_data_hash", "sha256"]
     argv = [control.tools.ffprobe, "-v", "error", *entries, "-of", "compact", *input_arguments(str(target))]
-    run(argv, source="", on_line=listed.take, bounds=_bounds(control.tools, processor.BASE_S), control=control)
-    return listed
+    run(argv, source="", on_line=report.take, bounds=_bounds(control.tools, processor.BASE_S), control=control)
+    return report
 
 
 def _refuse_lost(listed: _Listed, source: str, video: VideoStream, chunk: Chunk, control: Control) -> None:
