@@ -1,8 +1,8 @@
-"""Which encoder works on this machine: tried by making two chunks of a small film, as films are made.
+"""Finds out which encoder works on this machine, by making two chunks of a small film in the same way as real films.
 
-That ffmpeg lists an encoder says nothing, and a driver that opens may hang or make green pictures. So what it makes is
-verified as chunks are, and compared to its source picture by picture. A trial takes no longer than its bound whatever a
-driver does: it runs in a thread of its own, which is left behind where even the kernel cannot end its ffmpeg.
+An encoder that ffmpeg lists need not work, and a driver that opens may hang or make green pictures. So the trial's
+chunks are verified like all chunks, and compared to their source picture by picture. A trial never takes longer than
+its bound, whatever a driver does: it runs in its own thread, which is abandoned if even the kernel cannot end ffmpeg.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from nebula.media.making import chunking
 from nebula.media.reading import probe
 from nebula.media.verifying import chunk_checks
 
-VERSION = 1  # of the trial: what another one found is not taken
-TRIAL_S = 60.0  # of one encoder on one device
-GRACE_S = 10.0  # more, for an ffmpeg that does not end
+VERSION = 1  # of the trial; results of another version are ignored
+TRIAL_S = 60.0  # for one encoder on one device
+GRACE_S = 10.0  # extra time for an ffmpeg that does not end
 STALL_S = 20.0
 POLL_S = 0.1
 CHUNK_S = 2.0
@@ -41,7 +41,7 @@ CLIP = ("testsrc2=size=640x360:rate=25:duration=4", "-c:v", "mpeg2video", "-q:v"
 
 @dataclass(frozen=True)
 class Found:
-    """The encoder that works, the device it works on, and why those that are better do not."""
+    """The encoder that works, the device it works on, and why the better ones do not."""
 
     encoder: str
     device: str = ""
@@ -54,7 +54,7 @@ def devices(folder: Path = DEVICES) -> list[str]:
 
 
 def machine(ffmpeg: str) -> dict[str, str]:
-    """Return what a trial's result depends on: kernel, drivers and ffmpeg, as far as it can be told without running."""
+    """Return what a trial's result depends on (kernel, drivers, ffmpeg), as far as known without running anything."""
     names = [f"{folder}/{name}" for folder in LIBRARIES for name in DRIVERS]
     paths = sorted({path.resolve() for name in names for path in Path("/").glob(name)})
     program = shutil.which(ffmpeg)
@@ -67,10 +67,10 @@ def machine(ffmpeg: str) -> dict[str, str]:
 
 def _named(path: Path) -> str:
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return path.name
-    return f"{path.name}:{found.st_size}:{found.st_mtime_ns}"
+    return f"{path.name}:{stat.st_size}:{stat.st_mtime_ns}"
 
 
 def find(
@@ -81,15 +81,15 @@ def find(
     tools: Tools = INSTALLED,
     trial_s: float = TRIAL_S,
 ) -> Found:
-    """Try the wanted encoder, or with "auto" each, the best first, on the devices at `paths`; return what works.
+    """Try the wanted encoder, or each one if "auto", best first, on the devices at `paths`; return the one that works.
 
-    Software is what is left, and is not tried: without it nothing works anyway. Raises Stopped.
+    Falls back to software, which is not tried: nothing works without it anyway. Raises Stopped.
     """
     reasons: list[str] = []
-    families = [one for one in HARDWARE if wanted in (AUTO, one)]
-    if families and not paths:
+    candidates = [name for name in HARDWARE if wanted in (AUTO, name)]
+    if candidates and not paths:
         reasons.append(f"there is no graphics device ({DEVICES}/renderD*)")
-    for encoder, device in ((encoder, device) for encoder in families for device in paths):
+    for encoder, device in ((encoder, device) for encoder in candidates for device in paths):
         own = replace(tools, render_node=device, stall_s=min(tools.stall_s, STALL_S))
         why = fault(encoder, stop=stop, tools=own, trial_s=trial_s)
         if why is None:
@@ -101,15 +101,15 @@ def find(
 def fault(
     encoder: str, *, stop: threading.Event | None = None, tools: Tools = INSTALLED, trial_s: float = TRIAL_S
 ) -> str | None:
-    """Try one encoder, on the device of the tools; return why it makes no films, None where it does. Raises Stopped."""
+    """Try one encoder on the device in `tools`; return why it does not work, None if it does. Raises Stopped."""
     return _within(trial_s, stop, lambda ended: _try(encoder, Control(tools, ended)))
 
 
 def _within(seconds: float, stop: threading.Event | None, work: Callable[[threading.Event], str | None]) -> str | None:
-    """Return what the work says, or that it took too long. Raises Stopped where `stop` was set meanwhile."""
-    said: list[str | None] = []
+    """Return the result of the work, or that it took too long. Raises Stopped if `stop` was set meanwhile."""
+    results: list[str | None] = []
     end = threading.Event()
-    thread = threading.Thread(target=lambda: said.append(work(end)), name="trial", daemon=True)
+    thread = threading.Thread(target=lambda: results.append(work(end)), name="trial", daemon=True)
     thread.start()
     deadline = time.monotonic() + seconds
     while thread.is_alive() and time.monotonic() < deadline and not (stop and stop.is_set()):
@@ -121,16 +121,16 @@ def _within(seconds: float, stop: threading.Event | None, work: Callable[[thread
         raise Stopped("The trial of the encoders was stopped.")
     if is_late:
         return f"it did not end within {seconds:.0f} s"
-    return said[0] if said else "its trial broke off"
+    return results[0] if results else "its trial broke off"
 
 
 def _try(encoder: str, control: Control) -> str | None:
-    """Make a film's chunks; return what is wrong with them or with their making."""
+    """Make a film's chunks; return why that failed or what is wrong with them, None if nothing is."""
     try:
         with tempfile.TemporaryDirectory(prefix="nebula-trial-", ignore_cleanup_errors=True) as folder:
             _make(encoder, Path(folder), control)
     except FfmpegFailed as error:
-        # The first complaint is the reason, what comes after it are its consequences.
+        # The first complaint is the reason; those after it are consequences.
         complaints = [line.strip() for line in str(error.details.get("log") or "").splitlines() if line.strip()]
         return complaints[0][:200] if complaints else error.message
     except (NebulaError, OSError) as error:
@@ -151,8 +151,8 @@ def _make(encoder: str, folder: Path, control: Control) -> None:
     for part in chunking.list_chunks(clip, facts, plan, least_s=CHUNK_S, most_s=2 * CHUNK_S, control=control):
         target = folder / f"{part.number}.mp4"
         chunking.make_chunk(clip, facts, plan, part, target, encoder=encoder, control=control)
-        # The second one must have the first one's header, or the two could not be joined.
-        made = chunk_checks.verify_chunk(
+        # The second chunk must have the same header as the first, or the two could not be joined.
+        verified = chunk_checks.verify_chunk(
             plan,
             part,
             target,
@@ -162,6 +162,6 @@ def _make(encoder: str, folder: Path, control: Control) -> None:
             compared=part.frames,
             control=control,
         )
-        fingerprint = made.fingerprint
+        fingerprint = verified.fingerprint
     if fingerprint is None:
         raise FfmpegFailed("The clip for the trial cannot be cut.", log="")

@@ -1,4 +1,4 @@
-"""Which encoder build this machine has: a part of a chunk's key, for another build makes other bytes."""
+"""Names the encoder build of this machine. It is part of a chunk's key, because another build makes other bytes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def encoder_build(encoder: str, tools: Tools = INSTALLED) -> str:
 
     run([tools.ffmpeg, "-version"], source="", on_line=take, bounds=Bounds(stall_s=tools.stall_s))
     # "ffmpeg version 5.1.9-0+deb12u1 Copyright ...", and for each library "libavcodec     59. 37.100 / ...".
-    told = [line.split(" Copyright")[0] for line in lines[:1]]
-    told += ["".join(line.split(" / ")[0].split()) for line in lines if line.startswith(("libavcodec", "libavfilter"))]
-    return " ".join([encoder, *told])
+    names = [line.split(" Copyright")[0] for line in lines[:1]]
+    names += ["".join(line.split(" / ")[0].split()) for line in lines if line.startswith(("libavcodec", "libavfilter"))]
+    return " ".join([encoder, *names])

@@ -1,11 +1,11 @@
-"""What is asked of each encoder, as arguments. Pure. All of them promise the same film.
+"""Returns the arguments of each encoder. Pure. All encoders make the same kind of film.
 
-H.264 High of the plan's level, 8 bits of 4:2:0, no more bits a second than the rung's, a key frame every two seconds
-that begins a closed group, and a header that depends on nothing in the pictures.
+H.264 High at the plan's level, 8 bits, 4:2:0, at most the rung's bit rate, a key frame every two seconds that begins a
+closed group, and a header that does not depend on the pictures.
 
-The graphics device encodes and does nothing else: decoding, scaling, tone mapping, rotation and deinterlacing are the
-processor's for every encoder, so that a film looks the same whoever makes it. Low-power encoding is not used: without
-firmware that Linux leaves off on an 11th generation it keeps no bit rate. (facts.md 5)
+The graphics device only encodes. The processor decodes, scales, tone-maps, rotates and deinterlaces for every encoder,
+so that a film looks the same with each. Low-power encoding is not used: it needs firmware, which Linux does not load on
+11th generation processors, and keeps no bit rate without it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from nebula.domain.encoders import SOFTWARE
 from nebula.domain.plan import Plan
 
 KEY_INTERVAL_S = 2
-# Height of the rung's short side -> the most that one second may take. A quiet film takes much less in software (CRF).
+# Length of the rung's short side -> maximum bit rate. A quiet film takes much less in software (CRF).
 MAX_RATES_KBPS = ((1080, 8000), (720, 5000), (480, 2500), (0, 1500))
-# Of that, what hardware is to take on the average: its rate control is by a mean, and it needs more than x264 does.
+# Hardware's mean bit rate as a share of the maximum: it is controlled by a mean, and needs more bits than x264.
 MEAN_SHARE = 0.75
 # H.264 table A-1: level -> macroblocks in a picture, macroblocks in a second.
 LEVELS = (("3.1", 3600, 108_000), ("4.1", 8192, 245_760), ("4.2", 8704, 522_240), ("5.1", 36_864, 983_040))
@@ -28,16 +28,16 @@ LEVELS = (("3.1", 3600, 108_000), ("4.1", 8192, 245_760), ("4.2", 8704, 522_240)
 
 @dataclass(frozen=True)
 class Family:
-    """How ffmpeg is made to use one family of encoders."""
+    """The arguments with which ffmpeg uses one encoder."""
 
-    options: Callable[[Plan, float, int], list[str]]  # of plan, frames a second and threads
+    options: Callable[[Plan, float, int], list[str]]  # from plan, frames a second and threads
     filters: tuple[str, ...] = ("format=yuv420p",)  # the last ones before the encoder
-    device: Callable[[str], list[str]] = lambda path: []  # what opens the graphics device of that path
+    device: Callable[[str], list[str]] = lambda path: []  # opens the graphics device at that path
     is_hardware: bool = True
 
 
 def level(width: int, height: int, frame_rate: float) -> str:
-    """Return the lowest H.264 level of LEVELS that holds pictures of this size and rate."""
+    """Return the lowest H.264 level of LEVELS that allows pictures of this size and rate."""
     blocks = -(-width // 16) * -(-height // 16)
     for name, in_picture, in_second in LEVELS:
         if blocks <= in_picture and blocks * frame_rate <= in_second:
@@ -56,11 +56,11 @@ def _x264(plan: Plan, frame_rate: float, threads: int) -> list[str]:
         *("-c:v", "libx264", "-preset", "veryfast", "-crf", "21"),
         *("-maxrate", f"{most}k", "-bufsize", f"{2 * most}k"),
         *("-profile:v", "high", "-pix_fmt", "yuv420p"),
-        # x264 would take the level from the rate that the container claims: 1000 where a browser recorded the film.
+        # x264 would derive the level from the container's frame rate, which is 1000 if a browser recorded the film.
         *("-level:v", level(plan.width or 0, plan.height or 0, frame_rate)),
-        # Key frames come by the clock alone; one more at each cut costs bits in the smallest of spans.
+        # Key frames are placed by time only; another at each cut would cost many bits within a short time.
         *("-sc_threshold", "0", "-threads", str(threads)),
-        # A chunk stands alone, and every chunk's header is the same whatever is in its pictures.
+        # Each chunk can be decoded alone, and all chunks have the same header, whatever their pictures show.
         *("-x264-params", "open-gop=0:stitchable=1"),
     ]
 
@@ -72,7 +72,7 @@ def _qsv(plan: Plan, frame_rate: float, threads: int) -> list[str]:
         *_hardware_rate(most),
         *("-rc_init_occupancy", f"{most}k", "-mbbrc", "1"),
         *_hardware_shape(plan, frame_rate),
-        # A key frame that is asked for is a real one, which players can begin at.
+        # Make forced key frames IDR frames, at which players can begin.
         *("-forced_idr", "1"),
     ]
 
@@ -82,7 +82,7 @@ def _vaapi(plan: Plan, frame_rate: float, threads: int) -> list[str]:
         *("-c:v", "h264_vaapi", "-low_power", "0", "-rc_mode", "VBR"),
         *_hardware_rate(_most_kbps(plan)),
         *_hardware_shape(plan, frame_rate),
-        # Neither captions, which made pictures too large for its buffer, nor the encoder's name. (facts.md 16.3)
+        # Omit captions, which made pictures too large for the encoder's buffer, and the encoder's name.
         *("-sei", "recovery_point"),
     ]
 
@@ -97,9 +97,9 @@ def _hardware_rate(most_kbps: int) -> list[str]:
 def _hardware_shape(plan: Plan, frame_rate: float) -> list[str]:
     return [
         *("-profile:v", "high", "-level:v", level(plan.width or 0, plan.height or 0, frame_rate).replace(".", "")),
-        # Key frames are asked for by the clock. Where a driver does not listen, this count is the same but for one.
+        # Key frames are forced by time. If a driver ignores that, this count gives the same interval plus one frame.
         *("-g", str(math.ceil(KEY_INTERVAL_S * frame_rate) + 1), "-flags:v", "+cgop"),
-        # Drivers reckon the decoding times of B-frames from a constant rate, which sources do not keep.
+        # Drivers compute the decoding times of B-frames from a constant rate, which sources do not keep.
         *("-bf", "0"),
     ]
 
@@ -108,9 +108,9 @@ FAMILIES = {
     SOFTWARE: Family(_x264, is_hardware=False),
     "h264_qsv": Family(
         _qsv,
-        # It takes pictures from memory and uploads them itself, as many as it wants at a time.
+        # QSV takes pictures from memory and uploads them itself, as many at a time as it needs.
         ("format=nv12",),
-        # By way of VA-API, which names the device: with two graphics cards QSV alone may open the wrong one.
+        # Through VA-API, which names the device: with two graphics cards, QSV alone may open the wrong one.
         lambda path: ["-init_hw_device", f"vaapi=va:{path}", "-init_hw_device", "qsv=qs@va"],
     ),
     "h264_vaapi": Family(
@@ -122,7 +122,7 @@ FAMILIES = {
 
 
 def family(encoder: str) -> Family:
-    """Return the family of that name. Raises ValueError."""
+    """Return the arguments of the encoder with that name. Raises ValueError."""
     if encoder not in FAMILIES:
         raise ValueError(f"no arguments are known for the encoder {encoder}")
     return FAMILIES[encoder]

@@ -1,8 +1,8 @@
-"""How much processor time a run of ffmpeg may take: a small file cannot keep a machine busy for days.
+"""Limits the processor time of a run of ffmpeg, so that a small file cannot keep a machine busy for days.
 
 The limit grows with the work that the packet list promises (pictures, seconds of sound, bytes to read), never with what
-a header claims, and allows each piece of work about twenty times what it takes on an old laptop. Work that a decoder
-makes out of nothing, or a loop in it, ends there.
+a header claims. It allows about twenty times what the work takes on an old laptop. It ends a decoder that loops, or
+that makes more output than its input holds.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from nebula.domain.media import MediaFacts, VideoStream
 from nebula.domain.plan import Plan
 
 BASE_S = 300
-# A picture of 1080p that is decoded and encoded takes 0.03 to 0.1 s; four million pixels a second allow it a whole one.
+# Decoding and encoding a 1080p picture takes 0.03 to 0.1 s; at four million pixels a second it may take 1 s.
 PIXELS_PER_S = 4e6
-SOUND_S_PER_S = 10.0  # AAC is encoded a hundred times faster than it is heard
+SOUND_S_PER_S = 10.0  # AAC is encoded a hundred times faster than it plays
 BYTES_PER_S = 5e6
-LISTING_S = 4 * 3600  # packets.MAX_PACKETS of them take less
-LEAD_FRAMES = 1000  # pictures that a chunk's decoder may need before its first one, besides as many as the chunk has
+LISTING_S = 4 * 3600  # listing packets.MAX_PACKETS packets takes less
+LEAD_FRAMES = 1000  # pictures that a chunk's decoder may need before the chunk, besides as many as the chunk has
 
 
 def limit_s(*, pixels: float = 0.0, sound_s: float = 0.0, size_bytes: int = 0) -> int:
@@ -40,7 +40,7 @@ def chunk_s(facts: MediaFacts, plan: Plan, chunk: Chunk) -> int:
 
 
 def made_s(plan: Plan, frames: int) -> int:
-    """Return the limit for decoding so many pictures of what was made."""
+    """Return the limit for decoding this many pictures of the film that was made."""
     return limit_s(pixels=frames * (plan.width or 0) * (plan.height or 0))
 
 
@@ -51,13 +51,13 @@ def source_s(facts: MediaFacts) -> int:
 
 
 def sound_length_s(facts: MediaFacts, plan: Plan) -> float:
-    """Return how long the film's streams of sound are together, from the film's start: gaps are filled with silence."""
+    """Return the total length of the film's audio streams from the film's start. Gaps count: they become silence."""
     ends_s = [stream.packets.ends_s or 0.0 for stream in plan.audio]
     return sum(max(0.0, end_s - facts.start_s) for end_s in ends_s)
 
 
 def _pixels(plan: Plan) -> int:
-    """Return the pixels of one picture of the source and one of the film."""
+    """Return the pixels of one picture of the source plus one of the film."""
     return (_stored_pixels(plan.video) if plan.video else 0) + (plan.width or 0) * (plan.height or 0)
 
 

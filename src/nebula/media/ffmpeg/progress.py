@@ -1,4 +1,4 @@
-"""How far a film is, from what ffmpeg writes to its -progress pipe."""
+"""Reads how much of a film is done from ffmpeg's -progress pipe."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a film is. `speed` is media seconds per second."""
+    """How much of a film is done. `speed` is media seconds per second."""
 
     fraction: float  # 0..1
     speed: float | None = None
@@ -22,10 +22,10 @@ class ProgressReader:
         self._values: dict[str, str] = {}
         self._position: tuple[str, str] = ("", "")
         self.frames = 0
-        self.moved = False  # whether the last report was further than the one before
+        self.moved = False  # whether the last report differs from the one before
 
     def feed(self, line: str) -> Progress | None:
-        """Take one line; return the progress where it ends a report."""
+        """Take one line; return the progress if the line ends a report, else None."""
         name, _, value = line.partition("=")
         if name != "progress":
             self._values[name] = value.strip()

@@ -1,4 +1,4 @@
-"""One run of ffmpeg or ffprobe: bounded, stoppable, and reaped however it ends."""
+"""Runs ffmpeg or ffprobe once: with limits, stoppable, and reaped in every case."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from nebula.process import cpu_s, end, hold, let_go, spawn
 TAIL_BYTES = 8192
 MAX_LINE_BYTES = 65536
 POLL_S = 0.2
-# The program gets what it needs to be found and to find its drivers. The rest of the worker's environment may hold
-# secrets.
+# The program gets only the variables with which it is found and finds its drivers. The rest of the worker's
+# environment may hold secrets.
 _CLEAN = (
     *("/bin/sh", "-c"),
     'exec env -i PATH="$PATH" LC_ALL=C.UTF-8 ${LD_LIBRARY_PATH+"LD_LIBRARY_PATH=$LD_LIBRARY_PATH"}'
@@ -32,7 +32,7 @@ _CLEAN = (
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a run may use. `cpu_s` is seconds of processor time; `stall_s` is how long it may say nothing new."""
+    """The limits of a run. `cpu_s` is seconds of processor time, `stall_s` how long it may report nothing new."""
 
     memory_bytes: int | None = None
     file_bytes: int | None = None
@@ -48,16 +48,16 @@ def run(
     bounds: Bounds,
     control: Control = FREE,
 ) -> str:
-    """Run a program to its good end; return the tail of its stderr.
+    """Run a program, which must succeed; return the tail of its stderr.
 
-    `on_line` gets each line of stdout and says whether it is news. Raises Stopped, FfmpegFailed (a bad end),
-    FfmpegStalled (no news for `bounds.stall_s` while not paused), and what `control.check_source` and
-    `control.check_room` raise. What the program writes to stderr decides nothing: it may be text of the file. The token
-    of a source's URL is kept out of the log.
+    `on_line` gets each line of stdout and returns whether it is news. Raises Stopped, FfmpegFailed (the program
+    failed), FfmpegStalled (no news for `bounds.stall_s` while not paused), and what `control.check_source` and
+    `control.check_room` raise. The program's stderr has no effect on the result: it may be text from the file. The
+    token of a source's URL is kept out of the log.
     """
     try:
         status, log = _run(argv, source, on_line, bounds, control)
-        control.check_source()  # a program whose input was cut may end well
+        control.check_source()  # a program whose input was cut short may exit 0
         if status != 0:
             raise failure(status, log)
     except FfmpegFailed:
@@ -70,7 +70,7 @@ def run(
 def _run(
     argv: Sequence[str], source: str, on_line: Callable[[str], bool], bounds: Bounds, control: Control
 ) -> tuple[int, str]:
-    """Run a program to whatever end; return its exit status and the tail of its stderr."""
+    """Run a program to its end, good or bad; return its exit status and the tail of its stderr."""
     process = spawn(
         [*_CLEAN, *argv],
         memory_bytes=bounds.memory_bytes,
@@ -83,7 +83,7 @@ def _run(
     follower, used_s = _Follower(process, on_line, source), 0.0
     try:
         _follow(follower, _Brake(process, control.is_paused), bounds.stall_s, control)
-        let_go(process)  # it closed its pipes: all that is left of it is its end
+        let_go(process)  # it closed its pipes, so it only has to exit
         used_s = cpu_s(process, wait_s=bounds.stall_s)
         status = process.wait(0)
     except subprocess.TimeoutExpired:
@@ -98,7 +98,7 @@ def _run(
 
 
 def failure(status: int, log: str) -> FfmpegFailed:
-    """Return the error of a bad end; the last line of the log is in its message for people to read."""
+    """Return the error for a failed run; its message ends with the last line of the log, for people to read."""
     lines = [line for line in log.splitlines() if line.strip()]
     how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
     message = f"ffmpeg {how}: {lines[-1].strip()[:300]}" if lines else f"ffmpeg {how}."
@@ -110,7 +110,7 @@ def _follow(follower: _Follower, brake: _Brake, stall_s: float, control: Control
     while follower.is_open:
         if control.stop is not None and control.stop.is_set():
             raise Stopped("The work was stopped.")
-        # Read first: what is held must be the program, with its death signal armed, not what becomes it.
+        # Read before suspending. What is suspended must be the program, with its death signal armed, not its launcher.
         news = follower.read(POLL_S)
         if brake.holds() or news:
             heard_at = time.monotonic()
@@ -119,7 +119,7 @@ def _follow(follower: _Follower, brake: _Brake, stall_s: float, control: Control
 
 
 class _Brake:
-    """Holds a process's group while it is to pause."""
+    """Suspends a process group while `is_paused` returns True."""
 
     def __init__(self, process: subprocess.Popen[bytes], is_paused: Callable[[], bool]) -> None:
         self._process = process
@@ -127,7 +127,7 @@ class _Brake:
         self._is_held = False
 
     def holds(self) -> bool:
-        """Do what is asked at this moment; return whether the group is held now."""
+        """Suspend or resume the group if `is_paused` changed; return whether it is suspended now."""
         if self._is_paused() != self._is_held:
             self._is_held = not self._is_held
             (hold if self._is_held else let_go)(self._process)
@@ -135,7 +135,7 @@ class _Brake:
 
 
 class _Follower:
-    """Reads a process's two pipes in the one thread that may do so: the process is killed when its thread ends."""
+    """Reads a process's two pipes in the thread that started it: the process is killed when that thread ends."""
 
     def __init__(self, process: subprocess.Popen[bytes], on_line: Callable[[str], bool], source: str) -> None:
         self._on_line = on_line
@@ -155,7 +155,7 @@ class _Follower:
         return self._tail.text
 
     def read(self, seconds: float) -> bool:
-        """Take what comes within `seconds`; return whether any of it was news."""
+        """Read what arrives within `seconds`; return whether any of it was news."""
         news = False
         for key, _ in self._selector.select(seconds):
             chunk = os.read(key.fd, MAX_LINE_BYTES)
@@ -174,7 +174,7 @@ class _Follower:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         if len(self._rest) > MAX_LINE_BYTES:
             raise MediaError("ffmpeg's answer about this file makes no sense: one line without an end.")
-        # Every line is taken: no short-circuit.
+        # A list, so that every line is processed: a generator would stop at the first news.
         return any([self._on_line(line.decode(errors="replace")) for line in lines])
 
     def _take_log(self, chunk: bytes) -> bool:
@@ -183,7 +183,7 @@ class _Follower:
 
 
 class _Tail:
-    """The last of what a program writes to stderr, without the token of its source's URL, not even a part of it."""
+    """The tail of a program's stderr, without the token of its source's URL or any piece of that token."""
 
     def __init__(self, source: str) -> None:
         self._source = source.encode()
@@ -193,18 +193,18 @@ class _Tail:
 
     def add(self, chunk: bytes) -> None:
         self._kept += chunk
-        # More than is shown: an address that lies across the cut is whole in it.
+        # Keep more than is shown, so that a URL that crosses the start of the shown text is complete.
         most = TAIL_BYTES + 2 * len(self._source)
         self._is_cut |= len(self._kept) > most
         self._kept = self._kept[-most:]
 
     @property
     def text(self) -> str:
-        kept = self._kept.replace(self._source, self._shown) if self._source else self._kept
+        tail = self._kept.replace(self._source, self._shown) if self._source else self._kept
         if self._is_cut:
-            kept = kept[self._cut_address(kept) :]
-        return kept[-TAIL_BYTES:].decode(errors="replace")
+            tail = tail[self._cut_address(tail) :]
+        return tail[-TAIL_BYTES:].decode(errors="replace")
 
     def _cut_address(self, kept: bytes) -> int:
-        """Return how many bytes at the beginning are the rest of an address that was cut."""
+        """Return how many bytes at the beginning are the rest of a URL that was cut."""
         return next((size for size in range(len(self._source), 0, -1) if kept.startswith(self._source[-size:])), 0)

@@ -1,11 +1,11 @@
-"""What a film is made from: a local path or a URL, its bytes by offset, and the arguments that open it safely.
+"""The source of a film, a local path or a URL: reads its bytes by offset and returns arguments that open it safely.
 
-A URL is that of serving.py, on this machine: the worker reads the store, ffmpeg does not.
+A URL is always that of reading/serving.py, on this machine: the worker reads the store, ffmpeg does not.
 
-Hostile input: a playlist named .mkv makes ffmpeg open what the playlist names, even by other protocols than those of
--protocol_whitelist. So both lists are given: the protocols of the source alone, and demuxers that read nothing but
-their one input. Playlists (hls, dash, imf), scripts (concat, ffmetadata), patterns (image2), devices (lavfi, x11grab)
-and text formats (tty, subtitles) are not among them.
+Hostile input: a playlist named .mkv makes ffmpeg open what the playlist names, even by protocols that are not in
+-protocol_whitelist. So two lists are passed: only the protocols that the source needs, and only demuxers that read
+nothing but their one input. Playlists (hls, dash, imf), scripts (concat, ffmetadata), patterns (image2), devices
+(lavfi, x11grab) and text formats (tty, subtitles) are not among them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PICTURE_DEMUXERS = (
     "jpegxl_pipe", "qoi_pipe", "exr_pipe", "ico",
 )  # fmt: skip
 DEMUXERS = ",".join((*FILM_DEMUXERS, *AUDIO_DEMUXERS, *PICTURE_DEMUXERS))
-TIMEOUT_S = 45  # longer than the worker waits for its store, which it can then name
+TIMEOUT_S = 45  # longer than the worker waits for its store, so that its error, which names the store, comes first
 
 
 def is_url(source: str) -> bool:
@@ -40,19 +40,19 @@ def is_url(source: str) -> bool:
 
 
 def shown(source: str) -> str:
-    """Return the source as it may be shown: a URL without its query, where a token or a signature is."""
+    """Return the source for logs: a URL loses its query, which holds a token or a signature."""
     return urlunsplit(urlsplit(source)._replace(query="", fragment="")) if is_url(source) else source
 
 
 def input_arguments(source: str) -> list[str]:
-    """Return the arguments by which ffmpeg or ffprobe opens the source, and nothing but the source."""
+    """Return the arguments with which ffmpeg or ffprobe opens the source and nothing else."""
     if not is_url(source):
         # "file:" keeps a name with a colon from being taken for a protocol, a leading dash for an option.
         return ["-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-i", f"file:{source}"]
     return [
         *("-protocol_whitelist", "http,tcp", "-format_whitelist", DEMUXERS),
-        # Longer than the worker waits for a store that accepts and stays silent. The worker goes on by itself where the
-        # store cut it off; what it gives up is no use to try again.
+        # Longer than the worker waits for a store that accepts a connection and stays silent. If the store cuts it off,
+        # the worker itself continues the read; if the worker gives up, another try is useless.
         *("-rw_timeout", str(2 * TIMEOUT_S * 1_000_000)),
         *("-i", source),
     ]
@@ -63,7 +63,7 @@ class SourceBytes:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        # The URL is of this machine: no proxy leads there, and what it answers is not looked for elsewhere.
+        # The URL is on this machine: no proxy is used, and no redirect is followed.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
         self.size_bytes = self._url_size() if is_url(source) else Path(source).stat().st_size
 
@@ -84,7 +84,7 @@ class SourceBytes:
                 return int(answer.headers["Content-Range"].rpartition("/")[2])
         except urllib.error.HTTPError as error:
             error.close()
-            if error.code == 416:  # nothing to take a range of: it is empty
+            if error.code == 416:  # no range can be satisfied: the source is empty
                 return 0
             raise _unreachable(error) from error
         except (OSError, ValueError, TypeError) as error:
@@ -110,10 +110,10 @@ class SourceBytes:
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Follow none: the answer is an error then."""
+        """Follow no redirect: it becomes an error."""
 
 
 def _unreachable(error: Exception) -> FfmpegFailed:
-    # The kind alone: an error's text may hold the URL with its token.
+    # Only the kind of error: its text may hold the URL with its token.
     what = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else type(error).__name__
     return FfmpegFailed(f"The source cannot be read from its store ({what}).", log="")

@@ -1,4 +1,4 @@
-"""Which ffmpeg and ffprobe are run, and what they may use of the machine."""
+"""Which ffmpeg and ffprobe are run, and how much of the machine they may use."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Tools:
     ffmpeg: str = "ffmpeg"
     ffprobe: str = "ffprobe"
     probe_memory_bytes: int = 2 * GIB
-    # 24 frames of 8K in 10 bits, kept by a decoder of eight threads, take 2.6 GiB; encoding 1080p takes half of one.
+    # A decoder of eight threads keeps 24 frames, which take 2.6 GiB for 8K in 10 bits; encoding 1080p takes 0.5 GiB.
     film_memory_bytes: int = 6 * GIB
     render_node: str = "/dev/dri/renderD128"  # the graphics device that hardware encoders use
-    stall_s: float = 120.0  # a run that says nothing new for so long is ended
+    stall_s: float = 120.0  # a run that reports nothing new for this long is ended
 
 
 INSTALLED = Tools()

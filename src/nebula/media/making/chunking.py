@@ -1,10 +1,10 @@
-"""Makes a film in pieces: the list of its chunks, each chunk, the sound as a whole, and the join that copies.
+"""Makes a film in chunks: lists the chunks, encodes each, makes all of the sound, and joins them without encoding.
 
-    list_chunks -> make_chunk + checks.verify_chunk  for each, in any order, on any node
-                   make_sound + checks.verify_sound  once, where the plan has sound
-                -> join -> verify.verify(parts_verified=True)
+    list_chunks -> make_chunk + chunk_checks.verify_chunk  for each chunk, in any order, on any node
+                   make_sound + film_checks.verify_sound   once, if the plan has sound
+                -> join -> film_checks.verify(parts_verified=True)
 
-Every run is bounded, stoppable and raises as film.make does; a target is whole, or it is gone.
+Every run is bounded, can be stopped, and raises the same errors as film.make. A failed run removes its target.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from nebula.media.reading.packets import follow_packets
 
 @dataclass(frozen=True)
 class Part:
-    """A verified chunk on its way into the film."""
+    """A verified chunk that is ready to be joined."""
 
     path: Path
-    start_s: float  # VerifiedChunk's: when its first picture is shown in the film
+    start_s: float  # from VerifiedChunk: when its first picture is shown in the film
 
 
 def list_chunks(
@@ -52,28 +52,28 @@ def list_chunks(
     most_s: float = MOST_S,
     control: Control = FREE,
 ) -> tuple[Chunk, ...]:
-    """Read the packets of the film's picture once and lay out its chunks: the same for every node and rung.
+    """Read the packets of the film's picture once and return its chunks, which are the same on every node and rung.
 
-    Empty where the film is to be made in one piece, by film.make: it is short, or cannot be cut.
-    Raises Incomplete where the list is not the one that the facts were made from: a read was cut.
+    Empty if the film must be made in one piece, by film.make: it is short, or cannot be cut.
+    Raises Incomplete if the packet list differs from the one that the facts were made from: a read was cut short.
     """
     if plan.video is None or not plan.encodes_video:
         raise ValueError("the plan encodes no picture")
     pictures = Pictures(facts, plan.video)
     follow_packets(source, plan.video.index, pictures.take, control=control)
-    laid_out = layout.chunks(pictures, facts, plan, least_s=least_s, most_s=most_s)
+    chunks = layout.chunks(pictures, facts, plan, least_s=least_s, most_s=most_s)
     packets = plan.video.packets
-    listed, known = pictures.frames, packets.count - packets.before_key - packets.hidden
-    if laid_out and listed != known:
-        raise Incomplete(f"The list of its pictures has {listed}, not {known}.", log="")
-    return laid_out
+    frames, expected_frames = pictures.frames, packets.count - packets.before_key - packets.hidden
+    if chunks and frames != expected_frames:
+        raise Incomplete(f"The list of its pictures has {frames}, not {expected_frames}.", log="")
+    return chunks
 
 
 def key(source_sha256: str, facts: MediaFacts, plan: Plan, chunk: Chunk | None, build: str) -> str:
-    """Return the name of what is in a chunk, or of all of the sound where there is none.
+    """Return the name under which a chunk is stored, or all of the sound if `chunk` is None.
 
-    It is made of source, range, arguments and build, whose first word is the encoder (build.py); nothing of a node is
-    in it.
+    It depends on source, interval, arguments and build, whose first word is the encoder (build.py). It does not depend
+    on the node.
     """
     if chunk is None:
         argv = arguments.sound("", plan, facts.start_s, Path())
@@ -93,7 +93,7 @@ def make_chunk(
     threads: int = 0,
     control: Control = FREE,
 ) -> Made:
-    """Encode one chunk at `target`, over whatever is there."""
+    """Encode one chunk into `target`, overwriting it."""
     tools = control.tools
     argv = arguments.chunk(
         source,
@@ -109,7 +109,7 @@ def make_chunk(
         memory_bytes=tools.film_memory_bytes,
         file_bytes=int(_most_bytes(chunk)) + SLACK_BYTES,
         cpu_s=processor.chunk_s(facts, plan, chunk),
-        # Nothing new is said while it reads its way to the chunk.
+        # ffmpeg reports no progress while it reads up to the chunk.
         stall_s=tools.stall_s + facts.size_bytes / SLOWEST_BYTES_PER_S,
     )
     return make_with(argv, source, target, chunk.duration_s, limits, control)
@@ -127,7 +127,7 @@ def make_sound(
     *,
     control: Control = FREE,
 ) -> Made:
-    """Make all of the film's sound at `target`, every language, encoded or copied as the plan says."""
+    """Make all of the film's sound in `target`: every language, encoded or copied as planned."""
     argv = arguments.sound(source, plan, facts.start_s, target, ffmpeg=control.tools.ffmpeg)
     # A copy is no larger than its source, an encode no larger than a film.
     return make_with(argv, source, target, facts.listed_s, bounds(facts, plan, control.tools), control)
@@ -142,10 +142,10 @@ def join(
     *,
     control: Control = FREE,
 ) -> Made:
-    """Put the parts, in their order, and the sound into one film at `target`; the index goes to the front.
+    """Join the parts, in their order, and the sound into one film at `target`, with the index at the front.
 
-    Nothing is encoded again: the picture's packets are shown to be the parts' own, byte by byte. Raises FfmpegFailed
-    where they are not. A script of the parts is written beside the target and removed.
+    Nothing is encoded again. The picture's packets are compared to those of the parts by their digests; raises
+    FfmpegFailed if they differ. A script that lists the parts is written beside the target and removed at the end.
     """
     tools, script = control.tools, target.with_suffix(".parts")
     try:
@@ -158,11 +158,11 @@ def join(
             cpu_s=processor.limit_s(size_bytes=2 * size_bytes),
             stall_s=tools.stall_s + size_bytes / SLOWEST_BYTES_PER_S,
         )
-        made = make_with(argv, "", target, facts.listed_s, limits, control)
+        joined = make_with(argv, "", target, facts.listed_s, limits, control)
         _compare(script, target, limits, control)
     finally:
         script.unlink(missing_ok=True)
-    return made
+    return joined
 
 
 def _script(parts: Sequence[Part]) -> str:
@@ -179,7 +179,7 @@ def _named(path: Path) -> str:
 
 
 def _compare(script: Path, target: Path, limits: Bounds, control: Control) -> None:
-    """Show that the film's picture is that of its parts."""
+    """Check that the film's picture has the packets of its parts; if not, remove the film and raise FfmpegFailed."""
     digests: list[str] = []
 
     def take(line: str) -> bool:

@@ -1,4 +1,4 @@
-"""Makes the planned film from a source: one run of ffmpeg, one whole MP4. Whether it is right is verify.py's to say."""
+"""Makes the planned film from a source, in one run of ffmpeg, as one MP4. verifying/film_checks.py verifies it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from nebula.media.ffmpeg.source import shown
 from nebula.media.ffmpeg.tools import Tools
 
 SLACK_BYTES = 64 << 20
-# Slower than any disk: moving the index to the front rewrites the file, and says nothing meanwhile.
+# Slower than any disk. ffmpeg rewrites the file to move the index to the front, and reports no progress meanwhile.
 SLOWEST_BYTES_PER_S = 10e6
 MAX_ENCODED_BYTES_PER_S = 2_000_000
-MAX_PICTURE_BYTES = 2 << 20  # what the rate control of the highest rung may give to a single one
+MAX_PICTURE_BYTES = 2 << 20  # the most that the rate control of the highest rung may give to one picture
 
 
 @dataclass(frozen=True)
 class Made:
     """How a film was made; kept with the job."""
 
-    command: str  # as it can be typed again, without a URL's signature
+    command: str  # can be typed again in a shell; without a URL's signature
     log: str  # the tail of ffmpeg's stderr
     warning: str | None = None
 
@@ -43,9 +43,9 @@ def make(
     threads: int = 0,
     control: Control = FREE,
 ) -> Made:
-    """Make the film at `target`, over whatever is there.
+    """Make the film in `target`, overwriting it.
 
-    Raises FfmpegFailed (log in its details), NoRoom, Stopped; `target` is gone then.
+    Raises FfmpegFailed (with the log in its details), NoRoom, Stopped; `target` is removed then.
     """
     tools = control.tools
     argv = arguments.film(
@@ -55,9 +55,9 @@ def make(
 
 
 def make_with(argv: list[str], source: str, target: Path, duration_s: float, bounds: Bounds, control: Control) -> Made:
-    """Run a command that makes `target` out of `source`, and lasts `duration_s` of media. Raises as `make` does."""
-    typed = command(argv, source)
-    control.on_command(typed)
+    """Run a command that makes `target`, of `duration_s` seconds, from `source`. Raises the same errors as `make`."""
+    shell_command = command(argv, source)
+    control.on_command(shell_command)
     reader = ProgressReader(max(duration_s, 0.0))
 
     def take(line: str) -> bool:
@@ -71,16 +71,16 @@ def make_with(argv: list[str], source: str, target: Path, duration_s: float, bou
     except BaseException:
         target.unlink(missing_ok=True)
         raise
-    return Made(typed, log)
+    return Made(shell_command, log)
 
 
 def command(argv: list[str], source: str) -> str:
-    """Return a command as a person types it, without the signature of a presigned URL."""
+    """Return a command as text for a shell, without the signature of a presigned URL."""
     return shlex.join(shown(source) if word == source else word for word in argv)
 
 
 def bounds(facts: MediaFacts, plan: Plan, tools: Tools) -> Bounds:
-    """Return what the run may use: a file cannot make ffmpeg fill the disk or run for ever."""
+    """Return the limits of the run, so that no source can make ffmpeg fill the disk or run for ever."""
     encoded = min((facts.listed_s + 60) * MAX_ENCODED_BYTES_PER_S, _pictures_bytes(plan))
     sound = facts.listed_s * len(plan.audio) * 40_000
     size_bytes = int(encoded if plan.encodes_video else facts.size_bytes * 1.2 + sound)

@@ -1,12 +1,12 @@
-"""Takes the text subtitles out of a source, each as a WebVTT file, in one run of ffmpeg that reads it once.
+"""Extracts the text subtitles of a source, each as a WebVTT file, in one run of ffmpeg that reads the source once.
 
-ffmpeg turns every kind into an ASS script, whose events domain/webvtt.py writes as cues. Only packets of the source are
-read, so that no subtitles can name another file, and only decoders of text are used. A stream that breaks the run, or
-whose script grows beyond any film's, is found by taking each alone, and left out.
+ffmpeg turns every kind of subtitles into an ASS script, whose events domain/webvtt.py writes as cues. Only packets of
+the source are read, so subtitles cannot name another file, and only text decoders are used. If a stream breaks the run,
+or its script grows larger than any film's, each stream is extracted alone, and those that fail are left out.
 
-Times are the source's own, less what its clock shows at the film's zero, as for a film's sound. ffmpeg's script cannot
-show a time below zero or beyond ten hours: so zero is a minute in it, and what a film of more than 9:59 h says after
-that is lost.
+Times are the source's own, minus what its clock shows at the film's zero, as for a film's sound. ffmpeg's script cannot
+hold a time below zero or above ten hours. So the film's zero is at one minute in it, and subtitles after 9:59 h are
+lost.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from nebula.media.verifying.film_checks import digest
 
 LEAD_S = 60.0
 MAX_SCRIPT_BYTES = 32 << 20
-# Reading a film costs little; a decoder that loops is ended.
+# Reading a film costs little. The limit ends a decoder that loops.
 CPU_S = 300
 LEAST_BYTES_PER_CPU_S = 50e6
 SLOWEST_BYTES_PER_S = 10e6
@@ -59,18 +59,21 @@ class Extraction:
     made: tuple[MadeSubtitles, ...]
     notes: tuple[str, ...]
     run: Made
-    is_short: bool = False  # a stream's last texts are missing: they cannot be read, or the source was cut off
+    is_short: bool = False  # a stream's last texts are missing: they are unreadable, or the source was cut off
 
 
 def arguments(
     source: str, facts: MediaFacts, streams: Sequence[SubtitleStream], zero_s: float, folder: Path, ffmpeg: str
 ) -> list[str]:
-    """Return the command that writes each stream's script into `folder`. `zero_s` is the film's zero on its clock."""
+    """Return the command that writes each stream's script into `folder`.
+
+    `zero_s` is the film's zero on the source's clock.
+    """
     return [
         *(ffmpeg, *QUIET, "-y", "-progress", "pipe:1"),
-        # A text that cannot be decoded costs itself alone, however many they are.
+        # Texts that cannot be decoded are skipped, no matter how many.
         *("-copyts", "-max_error_rate", "1"),
-        # The other way to read an MP4's edit list cuts it for pictures and sound, and sets texts off by seconds.
+        # ffmpeg's advanced edit lists suit pictures and sound; they shift texts by seconds.
         *(["-advanced_editlist", "0"] if facts.is_mp4_family else []),
         *input_arguments(source),
         *(word for stream in streams for word in _script(stream, zero_s, folder)),
@@ -88,7 +91,7 @@ def extract(
 ) -> Extraction:
     """Write the WebVTT files of these streams into `folder`.
 
-    Raises FfmpegFailed if the source could not be read, NoRoom, Stopped, and what control.check_source does.
+    Raises FfmpegFailed if the source could not be read, NoRoom, Stopped, and what control.check_source raises.
     """
     tools = control.tools
 
@@ -101,25 +104,25 @@ def extract(
 
     notes: list[str] = []
     try:
-        made = take(streams)
+        made_run = take(streams)
     except FfmpegFailed as error:
         _raise_if_unread(error)
         command = film.command(arguments(source, facts, streams, zero_s, folder, tools.ffmpeg), source)
-        made = Made(command, str(error.details.get("log", "")))
+        made_run = Made(command, str(error.details.get("log", "")))
         notes += _alone(take, streams, folder, error)
     budget = webvtt.Budget(streams=webvtt.STREAMS_AT_MOST)
-    found = [_written(stream, folder, notes, budget) for stream in streams if _script_path(stream, folder).exists()]
-    kept = tuple(one for one in found if one is not None)
-    is_short = len(kept) < len(streams) or any(_is_short(one, zero_s) for one in kept)
-    return Extraction(kept, tuple(notes), made, is_short)
+    results = [_written(stream, folder, notes, budget) for stream in streams if _script_path(stream, folder).exists()]
+    subtitles = tuple(result for result in results if result is not None)
+    is_short = len(subtitles) < len(streams) or any(_is_short(result, zero_s) for result in subtitles)
+    return Extraction(subtitles, tuple(notes), made_run, is_short)
 
 
 def _script(stream: SubtitleStream, zero_s: float, folder: Path) -> list[str]:
     return [
         *("-map", f"0:{stream.index}", "-c:s", "ass", "-output_ts_offset", f"{LEAD_S - zero_s:.6f}"),
-        # Else what is shown more than a minute before the film's zero would move all that comes after it.
+        # Otherwise a text more than a minute before the film's zero would shift all texts after it.
         *("-avoid_negative_ts", "disabled"),
-        # The order of time is made later: ffmpeg would hold back what it takes for too early.
+        # The events are sorted later: ffmpeg itself would hold back those that it thinks are too early.
         *("-f", "ass", "-ignore_readorder", "1", f"file:{_script_path(stream, folder)}"),
     ]
 
@@ -134,7 +137,7 @@ def _alone(
     folder: Path,
     failure: FfmpegFailed,
 ) -> list[str]:
-    """Take each stream by itself after a run of all of them failed; return notes of those that fail again."""
+    """Extract each stream alone after the run for all of them failed; return a note for each that fails again."""
     notes: list[str] = []
     deadline = time.monotonic() + ALONE_S
     for stream in streams:
@@ -151,13 +154,13 @@ def _alone(
 
 
 def _raise_if_unread(error: FfmpegFailed) -> None:
-    """Raise what says nothing about the subtitles: nothing came for too long. A store that failed is raised by run."""
+    """Raise an error that says nothing about the subtitles: a stall. `run` itself raises the store's failures."""
     if isinstance(error, FfmpegStalled):
         raise error
 
 
 def _written(stream: SubtitleStream, folder: Path, notes: list[str], of_file: webvtt.Budget) -> MadeSubtitles | None:
-    """Write the WebVTT of a script. Return None, with a note, if it shows nothing or too much."""
+    """Write the WebVTT of a script. Return None, and add a note, if it has no text or too much."""
     script, target = _script_path(stream, folder), folder / f"{stream.index}.vtt"
     try:
         with script.open(encoding="utf-8", errors="replace", newline="\n") as lines:
@@ -178,7 +181,7 @@ def _written(stream: SubtitleStream, folder: Path, notes: list[str], of_file: we
 
 
 def _is_short(made: MadeSubtitles, zero_s: float) -> bool:
-    """Whether texts end before the stream's packets do: ffmpeg reads a source that is cut off and exits 0."""
+    """Whether the texts end before the stream's packets do. ffmpeg exits 0 even if its source was cut off."""
     return made.reaches_s < (made.stream.packets.last_s or 0.0) - zero_s - SHORT_S
 
 
@@ -197,6 +200,6 @@ def _bounds(facts: MediaFacts, tools: Tools) -> Bounds:
         memory_bytes=tools.probe_memory_bytes,
         file_bytes=MAX_SCRIPT_BYTES,
         cpu_s=CPU_S + int(facts.size_bytes / LEAST_BYTES_PER_CPU_S),
-        # Hours may pass in a film without a word, and all of it is read meanwhile.
+        # ffmpeg may read hours of a film that have no text, and reports nothing new meanwhile.
         stall_s=tools.stall_s + facts.size_bytes / SLOWEST_BYTES_PER_S,
     )

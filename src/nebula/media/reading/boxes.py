@@ -1,6 +1,6 @@
-"""The layout of an MP4: whether its index comes first, and whether its samples lie in fragments.
+"""The layout of an MP4: whether its index comes first, and whether its samples are in fragments.
 
-ffprobe does not say either. Only the headers of the outermost boxes, and of those in moov, are read.
+ffprobe reports neither. Only the headers of the outermost boxes, and of those in moov, are read.
 (ISO/IEC 14496-12, 4.2: size and type; size 1: a 64-bit size follows; size 0: to the end of the file.)
 """
 
@@ -18,15 +18,15 @@ FIRST = frozenset({"ftyp", "mdat", "wide", "free", "skip", "pnot"})  # what an M
 
 @dataclass(frozen=True)
 class Layout:
-    """Where an MP4 keeps what."""
+    """What the order of an MP4's boxes says about it."""
 
     index_first: bool
     is_fragmented: bool
-    is_cut_off: bool = False  # it begins as an MP4 does, and ends before its index
+    is_cut_off: bool = False  # begins like an MP4, but ends before its index
 
 
 def layout(source: SourceBytes) -> Layout:
-    """Return the layout of an MP4; of anything else, whatever comes of reading it so."""
+    """Return the layout of an MP4. For any other file the result has no meaning."""
     seen: list[str] = []
     is_fragmented = False
     for kind, start, end in _boxes(source, 0, source.size_bytes):
@@ -43,7 +43,7 @@ def layout(source: SourceBytes) -> Layout:
 
 
 def _boxes(source: SourceBytes, start: int, end: int) -> Iterator[tuple[str, int, int]]:
-    """Yield type, start of the content and end of each box in a span; what is absurd ends the list."""
+    """Yield type, start of the content and end of each box in a byte range; stops at an impossible size."""
     for _ in range(MAX_BOXES):
         header = source.read(start, HEADER_BYTES) if start < end else b""
         if len(header) < 8:

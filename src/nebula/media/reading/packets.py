@@ -1,7 +1,7 @@
-"""The packet list of a source: read once, counted stream by stream, never held.
+"""The packet list of a source: read once and counted for each stream, never kept in memory.
 
-The list is the truth that a film is verified against: an ffmpeg whose input was cut exits 0 (facts.md 16.6), and a
-container's own duration does not see a hole in the middle.
+A film is verified against this list. Other signs are not reliable: an ffmpeg whose input was cut short exits 0, and a
+container's own duration does not show a hole in the middle.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_STREAMS = 256
 
 
 def list_packets(source: str, *, control: Control = FREE) -> dict[int, PacketFacts]:
-    """Read every packet of the source; return what each stream's say, by the stream's index.
+    """Read every packet of the source; return the facts about each stream's packets, by the stream's index.
 
     Raises FfmpegFailed, Stopped, MediaError (more packets than any film has).
     """
@@ -35,7 +35,7 @@ def list_packets(source: str, *, control: Control = FREE) -> dict[int, PacketFac
 
 
 def follow_packets(source: str, index: int, take: Callable[[Packet], None], *, control: Control = FREE) -> None:
-    """Hand each packet of one stream to `take`, in the order of the source. Raises as `list_packets` does."""
+    """Call `take` with each packet of one stream, in the source's order. Raises the same errors as `list_packets`."""
     count = 0
 
     def on_line(line: str) -> bool:
@@ -56,7 +56,7 @@ def follow_packets(source: str, index: int, take: Callable[[Packet], None], *, c
     run(argv, source=source, on_line=on_line, bounds=bounds, control=control)
 
 
-# compact without keys: the values come in ffprobe's own order, which is this one; side data adds a trailing "|".
+# Format "compact" without keys: the values come in ffprobe's order, as listed here; side data adds a trailing "|".
 _ENTRIES = (
     *("-show_entries", "packet=stream_index,pts_time,dts_time,duration_time,flags"),
     *("-of", "compact=print_section=0:nokey=1"),
@@ -84,7 +84,7 @@ class _Listing:
 
 @dataclass
 class _Tally:
-    """One stream's packets so far."""
+    """The counts of one stream's packets so far."""
 
     count: int = 0
     hidden: int = 0
@@ -113,7 +113,7 @@ class _Tally:
         if shown_s is None:
             return
         self._take_key(shown_s, is_key)
-        if dts_s is not None:  # Matroska keeps none: the first few of a film with B-frames stay unknown
+        if dts_s is not None:  # Matroska stores none, and the first few of a film with B-frames stay unknown
             self._take_clock(dts_s)
         if "D" in flags:
             return
@@ -129,7 +129,7 @@ class _Tally:
         if is_key:
             self._key_s = shown_s
         elif self._key_s is not None:
-            # Where no picture is, there can be no key frame: a gap before one counts for nothing.
+            # There can be no key frame in a gap between pictures, so a gap before a key frame does not count.
             self.key_interval_s = max(self.key_interval_s, shown_s - self._key_s)
 
     def _take_clock(self, clock_s: float) -> None:
@@ -155,7 +155,7 @@ class _Tally:
 
 
 def seconds(text: str) -> float | None:
-    """Return a time as ffprobe writes it; None where it has none."""
+    """Parse a time that ffprobe wrote; return None if it is not known."""
     try:
         return float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""ffprobe's answer about a source, as MediaFacts. Hostile input is refused here, before anything decodes it."""
+"""Probes a source with ffprobe and returns MediaFacts. Refuses hostile input before anything decodes it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from nebula.media.reading import boxes
 from nebula.media.reading.packets import list_packets
 
 MAX_ANSWER_BYTES = 4 << 20
-# A guess that ffmpeg itself would rather not rely on (AVPROBE_SCORE_RETRY): random bytes reach it now and then.
+# Below this, ffmpeg itself does not rely on its guess (AVPROBE_SCORE_RETRY); random bytes sometimes score as much.
 MIN_SCORE = 26
 PROBE_CPU_S = 300
 MAX_TEXT = 200
@@ -36,9 +36,9 @@ FIELD_FRAMES = 24
 
 
 def probe(source: str, *, control: Control = FREE) -> MediaFacts | None:
-    """Return the facts of a source (a local path or the store's URL); None where it is no media at all.
+    """Return the facts of a source (a local path or the store's URL); None if it is not media.
 
-    Raises MediaError with a plain reason (media that cannot or must not be read), FfmpegFailed where trying again may
+    Raises MediaError with a plain reason (media that cannot or must not be read), FfmpegFailed if trying again may
     help (the store did not answer), Stopped.
     """
     contents = SourceBytes(source)
@@ -55,7 +55,7 @@ def probe(source: str, *, control: Control = FREE) -> MediaFacts | None:
 
 
 def _ask(source: str, contents: SourceBytes, control: Control) -> dict[str, Any] | None:
-    """Return ffprobe's JSON about format and streams; None where it finds no media."""
+    """Return ffprobe's JSON about format and streams; None if it finds no media."""
     lines: list[str] = []
     size = 0
 
@@ -81,9 +81,9 @@ def _ask(source: str, contents: SourceBytes, control: Control) -> dict[str, Any]
 
 
 def _explain(error: FfmpegFailed, source: str, contents: SourceBytes) -> None:
-    """Return if ffprobe's failure means that this is no media; else raise what it means.
+    """Return if ffprobe failed because this is not media; otherwise raise the error that explains the failure.
 
-    What it means is told by how ffprobe ended and by the file's own bytes: its words may be text of the file.
+    Only ffprobe's exit status and the file's own bytes decide: ffprobe's messages may be text from the file.
     """
     if isinstance(error, FfmpegStalled):
         if is_url(source):
@@ -103,7 +103,7 @@ def _refuse_absurd(facts: MediaFacts) -> None:
 
 
 def _with_fields(facts: MediaFacts, source: str, control: Control) -> MediaFacts:
-    """Correct the field order by the first frames: Matroska's header says progressive where nobody thought of it."""
+    """Correct the field order from the first frames: Matroska headers often say progressive because nobody set it."""
     film = facts.moving[0]
     if "matroska" not in facts.format or film.codec not in FIELD_CODECS or film.is_interlaced:
         return facts
@@ -118,25 +118,25 @@ def _with_fields(facts: MediaFacts, source: str, control: Control) -> MediaFacts
     tools = control.tools
     argv = [tools.ffprobe, "-v", "error", "-read_intervals", f"%+#{FIELD_FRAMES}", *entries, str(film.index)]
     bounds = Bounds(memory_bytes=tools.probe_memory_bytes, cpu_s=PROBE_CPU_S, stall_s=tools.stall_s)
-    with contextlib.suppress(FfmpegFailed):  # what cannot be decoded is found out by the film's making
+    with contextlib.suppress(FfmpegFailed):  # a film that cannot be decoded fails when it is made
         run([*argv, *input_arguments(source)], source=source, on_line=take, bounds=bounds, control=control)
     if not orders:
         return facts
     corrected = replace(film, field_order=orders[0])
-    return replace(facts, video=tuple(corrected if one is film else one for one in facts.video))
+    return replace(facts, video=tuple(corrected if stream is film else stream for stream in facts.video))
 
 
 def _with_packets(facts: MediaFacts, source: str, control: Control) -> MediaFacts:
-    listed = list_packets(source, control=control)
-    video = tuple(_as_listed(replace(one, packets=listed.get(one.index, PacketFacts()))) for one in facts.video)
-    audio = tuple(replace(one, packets=listed.get(one.index, PacketFacts())) for one in facts.audio)
-    texts = tuple(replace(one, packets=listed.get(one.index, PacketFacts())) for one in facts.subtitles)
-    reaches_s = max((tally.ends_s for tally in listed.values() if tally.ends_s is not None), default=0.0)
+    packets = list_packets(source, control=control)
+    video = tuple(_as_listed(replace(track, packets=packets.get(track.index, PacketFacts()))) for track in facts.video)
+    audio = tuple(replace(track, packets=packets.get(track.index, PacketFacts())) for track in facts.audio)
+    texts = tuple(replace(track, packets=packets.get(track.index, PacketFacts())) for track in facts.subtitles)
+    reaches_s = max((tally.ends_s for tally in packets.values() if tally.ends_s is not None), default=0.0)
     return replace(facts, video=video, audio=audio, subtitles=texts, reaches_s=reaches_s)
 
 
 def _as_listed(stream: VideoStream) -> VideoStream:
-    """Correct what only the packet list tells: a picture that never moves is not a film."""
+    """Mark a stream with only one picture as a still, not a film; only the packet list shows that."""
     is_one_picture = stream.codec in PICTURE_CODECS and stream.packets.count <= 1
     return replace(stream, is_still=stream.is_still or is_one_picture)
 
@@ -151,9 +151,9 @@ def _facts(answer: Mapping[str, Any], contents: SourceBytes) -> MediaFacts:
         duration_s=max(0.0, _number(container.get("duration"))),
         start_s=_number(container.get("start_time")),
         bitrate_bps=int(_number(container.get("bit_rate"))),
-        video=tuple(_video(one) for one in streams if one.get("codec_type") == "video"),
-        audio=tuple(_audio(one) for one in streams if one.get("codec_type") == "audio"),
-        subtitles=tuple(_subtitles(one) for one in streams if one.get("codec_type") == "subtitle"),
+        video=tuple(_video(stream) for stream in streams if stream.get("codec_type") == "video"),
+        audio=tuple(_audio(stream) for stream in streams if stream.get("codec_type") == "audio"),
+        subtitles=tuple(_subtitles(stream) for stream in streams if stream.get("codec_type") == "subtitle"),
     )
     if not facts.is_mp4_family:
         return facts
@@ -223,7 +223,7 @@ def _codec(raw: Mapping[str, Any]) -> str:
 
 
 def _text(value: object) -> str:
-    """Return what a stranger's file says of itself, short and without control characters."""
+    """Return text from an untrusted file, shortened and without control characters."""
     text = value if isinstance(value, str) else ""
     return "".join(letter for letter in text if letter.isprintable())[:MAX_TEXT]
 
@@ -243,7 +243,7 @@ def _number(value: object) -> float:
         number = float(str(value))
     except ValueError:
         return 0.0
-    return number if abs(number) < 1e15 else 0.0  # also inf and nan, which compare false
+    return number if abs(number) < 1e15 else 0.0  # inf and nan also give 0, because they compare false
 
 
 def _rate(value: object) -> float:
@@ -258,15 +258,15 @@ def _aspect(text: str) -> tuple[int, int]:
         width, height = (int(part) for part in text.split(":"))
     except ValueError:
         return 1, 1
-    # 0:1 is "unknown"; what would draw the picture out to a line is a damaged header.
+    # 0:1 is "unknown". An aspect that would stretch the picture to a line comes from a damaged header.
     return (width, height) if width > 0 and height > 0 and 0.1 < width / height < 10 else (1, 1)
 
 
 def _rotation(raw: Mapping[str, Any]) -> int:
-    turns = [one["rotation"] for one in raw.get("side_data_list", ()) if "rotation" in one]
+    turns = [side_data["rotation"] for side_data in raw.get("side_data_list", ()) if "rotation" in side_data]
     return round(_number(turns[0])) % 360 if turns else 0
 
 
 def _bit_depth(pixel_format: str) -> int:
-    found = re.search(r"(?:p0?|gray)(9|10|12|14|16)(?:le|be)?$", pixel_format)
-    return int(found[1]) if found else 8
+    match = re.search(r"(?:p0?|gray)(9|10|12|14|16)(?:le|be)?$", pixel_format)
+    return int(match[1]) if match else 8

@@ -1,8 +1,8 @@
-"""Whether a source can be read in pieces: tried by a seek to near its end, whose reads are counted.
+"""Finds out whether a source can be read in pieces, by a seek to near its end whose reads are counted.
 
-Matroska without cues, FLV and AVI without an index are read from the start for every seek, fragmented MP4 without
-sidx in hundreds of requests (facts.md 16.6). No figure of the container tells; so ffmpeg reads the source through a
-small server on this machine that counts, and cuts it off when it is too much.
+For every seek, ffmpeg reads Matroska without cues, and FLV and AVI without an index, from the start, and fragmented MP4
+without sidx in hundreds of requests. Nothing in the container tells this in advance. So ffmpeg reads the source through
+a small server on this machine, which counts the reads and cuts ffmpeg off if they are too many.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from nebula.media.ffmpeg.source import DEMUXERS, TIMEOUT_S, SourceBytes
 MIB = 1 << 20
 MAX_READ_BYTES = 32 * MIB
 MAX_REQUESTS = 32
-PLACE = 0.9  # of the film
+PLACE = 0.9  # where the seek goes, as a fraction of the film
 LANDING_SLACK_S = 1.0
 BLOCK_BYTES = 256 << 10
 RW_TIMEOUT = str(2 * TIMEOUT_S * 1_000_000)  # longer than the store's own
@@ -40,10 +40,10 @@ def reads_in_pieces(
     max_requests: int = MAX_REQUESTS,
     control: Control = FREE,
 ) -> bool:
-    """Say whether a chunk of this source costs no more than its share of it.
+    """Return whether reading a chunk costs no more than the chunk's share of the source.
 
-    Where not, and the source is a URL, copy it once and make the chunks from the copy: a disk gives it again for
-    little. What cannot be found out is False. Raises Stopped.
+    If not, and the source is a URL, copy it once and make the chunks from the copy: reading a local disk again is
+    cheap. Returns False if it cannot be found out. Raises Stopped.
     """
     if not facts.moving:
         return False
@@ -60,7 +60,7 @@ def reads_in_pieces(
 
 
 def _land(url: str, index: int, target_s: float, control: Control) -> float | None:
-    """Return how far from the target the first key frame is that a seek to it finds."""
+    """Seek to the target; return how far from it the key frame is that the seek finds, None if it finds none."""
     landed: list[float] = []
 
     def take(line: str) -> bool:
@@ -68,15 +68,15 @@ def _land(url: str, index: int, target_s: float, control: Control) -> float | No
         if line.startswith("#tb 0:"):
             ticks, _, per_second = line.removeprefix("#tb 0:").strip().partition("/")
             landed.append(int(ticks) / int(per_second))
-        elif landed and (found := re.match(r"0, *(-?\d+),", line)):
-            landed[0] *= int(found[1])
+        elif landed and (match := re.match(r"0, *(-?\d+),", line)):
+            landed[0] *= int(match[1])
             landed.append(landed[0])
         return True
 
     tools = control.tools
     argv = [
         *(tools.ffmpeg, *QUIET, "-ss", f"{max(0.0, target_s):.6f}"),
-        # Without the options that make ffmpeg try again where it was cut off: that is the answer.
+        # Without the options that make ffmpeg try again: being cut off is the answer here.
         *("-protocol_whitelist", "http,tcp", "-format_whitelist", DEMUXERS, "-rw_timeout", RW_TIMEOUT, "-i", url),
         *("-map", f"0:{index}", "-c", "copy", "-copypriorss", "1", "-frames:v", "1", "-f", "framecrc", "-"),
     ]
@@ -87,7 +87,7 @@ def _land(url: str, index: int, target_s: float, control: Control) -> float | No
 
 @dataclass
 class _Counted:
-    """What was read so far."""
+    """What ffmpeg has read so far, and how much it may read."""
 
     contents: SourceBytes
     max_read_bytes: int
@@ -103,7 +103,7 @@ class _Counted:
 
 @contextmanager
 def _counting(contents: SourceBytes, max_read_bytes: int, max_requests: int) -> Iterator[_Counted]:
-    """Serve the source on a port of this machine, under a name that nobody else knows."""
+    """Serve the source on a port of this machine, under a secret path."""
     counted = _Counted(contents, max_read_bytes, max_requests)
     path = f"/{secrets.token_urlsafe(24)}"
 
@@ -114,13 +114,13 @@ def _counting(contents: SourceBytes, max_read_bytes: int, max_requests: int) -> 
             _answer(self, counted, path)
 
         def log_message(self, format: str, *arguments: object) -> None:
-            """Say nothing: standard error is the worker's journal."""
+            """Write nothing: standard error is the worker's journal."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
         def handle_error(self, request: object, client_address: object) -> None:
-            """Say nothing here either: the client left, or the store did, and ffmpeg's failure tells."""
+            """Write nothing either: ffmpeg or the store closed the connection, and ffmpeg's failure shows it."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -136,17 +136,17 @@ def _counting(contents: SourceBytes, max_read_bytes: int, max_requests: int) -> 
 def _answer(handler: BaseHTTPRequestHandler, counted: _Counted, path: str) -> None:
     counted.requests += 1
     size_bytes = counted.contents.size_bytes
-    found = re.fullmatch(r"bytes=(\d+)-(\d*)", handler.headers.get("Range", "bytes=0-"))
-    start = int(found[1]) if found else 0
+    match = re.fullmatch(r"bytes=(\d+)-(\d*)", handler.headers.get("Range", "bytes=0-"))
+    start = int(match[1]) if match else 0
     handler.close_connection = True
     if handler.path != path or counted.is_over or start >= size_bytes:
-        # Not an error of the network: ffmpeg would try those again.
+        # Answer with a status; after a network error ffmpeg would try again.
         handler.send_response(416 if start >= size_bytes else 404)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
         return
-    end = min(size_bytes, int(found[2]) + 1) if found and found[2] else size_bytes
-    # What lies in the socket unread would be counted, too.
+    end = min(size_bytes, int(match[2]) + 1) if match and match[2] else size_bytes
+    # A small buffer, because bytes that lie unread in the socket are counted too.
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BLOCK_BYTES)
     handler.send_response(206)
     handler.send_header("Accept-Ranges", "bytes")

@@ -1,9 +1,9 @@
 """Serves one source to ffmpeg on this machine, so that ffmpeg needs neither the store's address nor a signature.
 
 ffmpeg gets http://127.0.0.1:PORT/NAME?TOKEN, which answers range requests and never redirects. The token is random, is
-good for this source alone and ends with the block, so a log that held it would give nothing away. What goes wrong on
-the way from the store is kept as the `trouble`: neither ffmpeg's words nor its exit code tell it from a damaged file,
-and text in a file can imitate any words.
+valid for this source only and expires with the block, so it does no harm in a log. An error of the store is kept as the
+`trouble`, because neither ffmpeg's messages nor its exit code tell it from a damaged file, and text in a file can
+imitate any message.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Protocol
 
 BLOCK_BYTES = 256 << 10
-HEAD_S = 30.0  # for a request's head; a body may wait for ever, for a reader that is paused
+HEAD_S = 30.0  # for a request's head; a body has no time limit, because its reader may be paused
 
 
 class Reader(Protocol):
-    """A span of the source, read in order."""
+    """A byte range of the source, read in order."""
 
     def readinto(self, buffer: memoryview) -> int: ...
 
@@ -33,7 +33,7 @@ class Reader(Protocol):
 
 @dataclass
 class Served:
-    """A source under its address. `open_span(start, length)` reads it; whatever that raises is the `trouble`."""
+    """A served source. `open_span(start, length)` opens a byte range of it; any error of reading is the `trouble`."""
 
     size_bytes: int
     open_span: Callable[[int, int], Reader]
@@ -44,7 +44,7 @@ class Served:
 
 @contextmanager
 def serving(name: str, size_bytes: int, open_span: Callable[[int, int], Reader]) -> Iterator[Served]:
-    """Serve a source while the block runs. `name` is shown in commands and logs, and tells a person what was read."""
+    """Serve a source while the block runs. `name` appears in commands and logs, to tell what was read."""
     served = Served(size_bytes, open_span, path=f"/{name}?{secrets.token_urlsafe(24)}")
     with _Server(served) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="source", daemon=True)
@@ -65,7 +65,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Keep the trouble before the connection is closed. An OSError is a reader that left, as it does to seek."""
+        """Keep the error as `trouble`. An OSError is not kept: ffmpeg closed the connection, for example to seek."""
         error = sys.exception()
         if isinstance(error, Exception) and not isinstance(error, OSError):
             self.served.trouble = self.served.trouble or error
@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _send(self, reader: Reader, start: int, end: int) -> None:
-        # A reader that seeks leaves what is in the socket unread: a small buffer costs the store little.
+        # ffmpeg leaves bytes unread in the socket when it seeks. A small buffer wastes few reads of the store.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BLOCK_BYTES)
         self.send_response(206)
         self.send_header("Accept-Ranges", "bytes")
@@ -114,8 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _span(asked: str, size_bytes: int) -> tuple[int, int]:
-    """Return the first byte and the one after the last of a Range header; everything if it is not one."""
-    found = re.fullmatch(r"bytes=(\d{1,18})-(\d{0,18})", asked)
-    if found is None:
+    """Return the first byte of a Range header and the byte after its last; the whole source if it is invalid."""
+    match = re.fullmatch(r"bytes=(\d{1,18})-(\d{0,18})", asked)
+    if match is None:
         return 0, size_bytes
-    return int(found[1]), min(size_bytes, int(found[2]) + 1) if found[2] else size_bytes
+    return int(match[1]), min(size_bytes, int(match[2]) + 1) if match[2] else size_bytes

@@ -1,1 +1,1 @@
-"""Verifying what was made: films, chunks, damage and likeness."""
+"""Verifying films, sound and chunks after they were made."""

@@ -1,11 +1,11 @@
-"""Whether an encoded chunk is all of its span of the source, and of a kind with the other chunks of its film.
+"""Checks that an encoded chunk is complete and can be joined with the other chunks of its film.
 
-Checked: the number of pictures, by the list of packets and by decoding every one; when the first and the last are
-shown; that no hole is longer than the source's; size, profile, level and pixels by the plan; and the fingerprint of
-the codec's header (SPS and PPS), which one film's chunks must share because the film has only one of them.
+It checks the number of pictures, both in the packet list and by decoding every picture; when the first and the last
+picture are shown; that no hole is longer than the source's; that size, profile, level and pixel format are as planned;
+and the fingerprint of the codec's header (SPS and PPS), which all chunks must share because a film has only one header.
 
-Hardware is trusted less than x264: its key frames are counted, no picture may be broken, and the first ones are held
-against the source's (likeness.py), because a broken driver makes green pictures that decode without a complaint.
+Hardware is trusted less than x264. Its key frames are counted, no picture may be broken, and the first pictures are
+compared to the source's (likeness.py), because a broken driver makes green pictures that decode without an error.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from nebula.media.reading.packets import seconds
 from nebula.media.verifying import damage, likeness
 from nebula.media.verifying.film_checks import GAP_SLACK_S, digest
 
-TIME_SLACK_S = 0.002  # two ticks of the coarsest clock that is common, Matroska's
+TIME_SLACK_S = 0.002  # two ticks of Matroska's clock, the coarsest common one
 PARAMETERS = "codec_name,profile,level,width,height,pix_fmt,sample_aspect_ratio,field_order,extradata_hash"
 
 
@@ -43,7 +43,7 @@ class VerifiedChunk:
     sha256: str
     frames: int
     start_s: float  # when its first picture is shown in the film
-    last_s: float  # when its last one is
+    last_s: float  # when its last picture is shown in the film
     fingerprint: str  # of the codec's header: sha256 of the avcC box
     warning: str | None = None
 
@@ -60,39 +60,39 @@ def verify_chunk(
     accept_short: bool = False,
     control: Control = FREE,
 ) -> VerifiedChunk:
-    """Check the chunk at `target`. `fingerprint` is that of the film's other chunks, once there is one.
+    """Check the chunk at `target`. `fingerprint` is that of the film's other chunks, if there are any yet.
 
-    What a hardware encoder made is looked at more closely, and its first pictures, `compared` of them, are held
-    against its `source`. So is the number of pictures of one that may be short.
+    A hardware encoder's chunk is checked more closely: its first `compared` pictures are compared to the `source`. If
+    a chunk is short and that is accepted, its number of pictures is compared to what the `source` shows.
 
-    Raises Incomplete where it is not all of its span (with `accept_short` that is the result's `warning`, as long as
-    it has a picture), OtherFingerprint, FfmpegFailed where it cannot be decoded or is not what was planned, MediaError
-    where nothing of it can be played, Stopped.
+    Raises Incomplete if the chunk is not all of its interval (with `accept_short` that becomes the result's `warning`,
+    as long as it has a picture), OtherFingerprint, FfmpegFailed if it cannot be decoded or is not as planned,
+    MediaError if nothing of it can be played, Stopped.
     """
     if plan.video is None:
         raise ValueError("the plan makes no film")
-    listed = _listed(target, control)
-    if not listed.frames:
+    report = _listed(target, control)
+    if not report.frames:
         raise _nothing(accept_short)
-    _judge(listed.parameters, plan, fingerprint)
+    _judge(report.parameters, plan, fingerprint)
     is_strict = encoder != SOFTWARE
     if is_strict:
-        _judge_keys(listed, plan.video)
-    undecoded = _undecoded(listed, plan, target, is_strict, control)
-    shortfalls = [*_shortfalls(listed, chunk, plan.video), *undecoded]
+        _judge_keys(report, plan.video)
+    undecoded = _undecoded(report, plan, target, is_strict, control)
+    shortfalls = [*_shortfalls(report, chunk, plan.video), *undecoded]
     if shortfalls and not accept_short:
         raise Incomplete(f"Chunk {chunk.number} is not all of its source: {'; '.join(shortfalls)}.", log="")
     if is_strict:
         likeness.check(source, plan, chunk, target, frames=compared, control=control)
     if shortfalls and source:
-        _refuse_lost(listed, source, plan.video, chunk, control)
+        _refuse_lost(report, source, plan.video, chunk, control)
     return VerifiedChunk(
         size_bytes=target.stat().st_size,
         sha256=digest(target),
-        frames=listed.frames,
-        start_s=_as_planned(chunk.start_s, chunk.start_s + listed.start_s),
-        last_s=_as_planned(chunk.last_s, chunk.start_s + listed.last_s),
-        fingerprint=listed.parameters["extradata_hash"],
+        frames=report.frames,
+        start_s=_as_planned(chunk.start_s, chunk.start_s + report.start_s),
+        last_s=_as_planned(chunk.last_s, chunk.start_s + report.last_s),
+        fingerprint=report.parameters["extradata_hash"],
         warning=f"The source is damaged: {'; '.join(shortfalls)}." if shortfalls else None,
     )
 
@@ -104,7 +104,10 @@ def look_closely(
     *,
     control: Control = FREE,
 ) -> None:
-    """Check of a film in one piece what hardware does wrong, besides what verify.py checks. Raises FfmpegFailed."""
+    """Check a film that hardware made in one piece for the faults of hardware encoders. Raises FfmpegFailed.
+
+    film_checks.py checks everything else.
+    """
     argv = arguments.decode(target, is_strict=True, ffmpeg=control.tools.ffmpeg)
     bounds = _bounds(control.tools, processor.made_s(plan, most_frames(plan.video) if plan.video else 0))
     run(argv, source="", on_line=_moves(ProgressReader(0)), bounds=bounds, control=control)
@@ -113,14 +116,14 @@ def look_closely(
 
 @dataclass
 class _Listed:
-    """What ffprobe says of a chunk. Times are on the chunk's clock: 0 is where its first picture belongs."""
+    """What ffprobe reports about a chunk. Times are on the chunk's clock: its first picture belongs at 0."""
 
     parameters: dict[str, str] = field(default_factory=dict)
     frames: int = 0
     start_s: float = math.inf
     last_s: float = -math.inf
     longest_gap_s: float = 0.0
-    key_interval_s: float = 0.0  # infinite where it does not begin with a key frame
+    key_interval_s: float = 0.0  # infinite if it does not begin with a key frame
     _key_s: float = -math.inf
     _clock_s: float | None = None
 
@@ -153,15 +156,15 @@ class _Listed:
 
 
 def _listed(target: Path, control: Control) -> _Listed:
-    listed = _Listed()
-    asked = ["-show_entries", f"packet=pts_time,dts_time,flags:stream={PARAMETERS}", "-show_data_hash", "sha256"]
-    argv = [control.tools.ffprobe, "-v", "error", *asked, "-of", "compact", *input_arguments(str(target))]
-    run(argv, source="", on_line=listed.take, bounds=_bounds(control.tools, processor.BASE_S), control=control)
-    return listed
+    report = _Listed()
+    entries = ["-show_entries", f"packet=pts_time,dts_time,flags:stream={PARAMETERS}", "-show_data_hash", "sha256"]
+    argv = [control.tools.ffprobe, "-v", "error", *entries, "-of", "compact", *input_arguments(str(target))]
+    run(argv, source="", on_line=report.take, bounds=_bounds(control.tools, processor.BASE_S), control=control)
+    return report
 
 
 def _refuse_lost(listed: _Listed, source: str, video: VideoStream, chunk: Chunk, control: Control) -> None:
-    """Raise where the source shows what the chunk lacks: it is not the source that is damaged."""
+    """Raise if the source has pictures that the chunk lacks: then the source is not the damaged one."""
     lost = damage.lost_pictures(
         listed.frames,
         chunk.least_frames,
@@ -183,7 +186,7 @@ def _nothing(accept_short: bool) -> Exception:
 
 
 def _judge(found: Mapping[str, str], plan: Plan, fingerprint: str | None) -> None:
-    """Raise where the chunk is not of the kind that was planned, or not of a kind with the others."""
+    """Raise if the chunk is not encoded as planned, or its header differs from the other chunks'."""
     expected = (
         (found.get("codec_name") == "h264", "codec_name"),
         (found.get("profile") in WEB_PROFILES, "profile"),
@@ -212,7 +215,7 @@ def _judge_keys(listed: _Listed, video: VideoStream) -> None:
 def _shortfalls(listed: _Listed, chunk: Chunk, video: VideoStream) -> Iterator[str]:
     if not chunk.least_frames <= listed.frames <= chunk.frames:
         yield f"it has {listed.frames} pictures, not {chunk.frames}"
-    # Where packets are no measure of pictures, neither are their times to the millisecond.
+    # If packets do not match pictures one to one, their times are not exact to the millisecond either.
     slack_s = TIME_SLACK_S
     if chunk.least_frames < chunk.frames:
         slack_s += GAP_SLACK_S + min(chunk.frames - chunk.least_frames, 16) * chunk.duration_s / chunk.frames
@@ -228,7 +231,7 @@ def _shortfalls(listed: _Listed, chunk: Chunk, video: VideoStream) -> Iterator[s
 
 def _undecoded(listed: _Listed, plan: Plan, target: Path, is_strict: bool, control: Control) -> Iterator[str]:
     reader = ProgressReader(0)
-    # Where x264 has every core with the next chunk, a decoder with threads is no faster, and costs a tenth more.
+    # x264 uses every core for the next chunk meanwhile: a decoder with threads is no faster then, and costs 10 % more.
     threads = 0 if is_strict else 1
     argv = arguments.decode(target, is_strict=is_strict, threads=threads, ffmpeg=control.tools.ffmpeg)
     bounds = _bounds(control.tools, processor.made_s(plan, listed.frames))
@@ -246,5 +249,5 @@ def _bounds(tools: Tools, cpu_s: int) -> Bounds:
 
 
 def _as_planned(planned_s: float, got_s: float) -> float:
-    """Return the planned time where the other is the same but for the rounding of clocks."""
+    """Return the planned time if the measured one differs only by the rounding of clocks."""
     return planned_s if abs(planned_s - got_s) <= TIME_SLACK_S else round(got_s, 6)

@@ -1,7 +1,7 @@
-"""Whether a source is damaged where what was made of it falls short: decoded by ffprobe, to be held against ffmpeg.
+"""Finds out whether a short film or chunk is ffmpeg's fault or its source is damaged, by decoding with ffprobe.
 
-An ffmpeg that loses pictures of a sound source makes a bad film; one that makes what a broken source still shows makes
-the best that there is. The packet lists of the two do not tell which it was.
+If ffmpeg loses pictures of an intact source, the film is bad. If the source is damaged and ffmpeg makes all that it
+still shows, no better film is possible. The packet lists cannot tell these two cases apart.
 """
 
 from __future__ import annotations
@@ -17,32 +17,35 @@ from nebula.media.ffmpeg.run import Bounds, run
 from nebula.media.ffmpeg.source import input_arguments
 from nebula.media.reading.packets import seconds
 
-UNEVEN_SLACK = 2  # pictures that one decoder shows at an end and another does not
-MARGIN_S = 2.0  # before a chunk's first picture, and after its last: what its pictures are decoded from
+UNEVEN_SLACK = 2  # pictures at either end that one decoder shows and another does not
+MARGIN_S = 2.0  # decoded before a chunk's first picture and after its last, because its pictures depend on them
 
 
 @dataclass
 class Decoded:
-    """What of one stream can be decoded. Times are the source's own."""
+    """How much of one stream can be decoded. Times are the source's own."""
 
     frames: int = 0
     ends_s: float = 0.0
 
 
 def lost_pictures(made: int, least: int, most: int, decode: Callable[[], Decoded]) -> str | None:
-    """Say where fewer pictures were made than the source shows; its packets promise `least` to `most` of them."""
+    """Return a message if fewer pictures were made than the source shows; None if not.
+
+    The packets of the source promise `least` to `most` pictures.
+    """
     if made >= least == most:
         return None
-    there = decode().frames
-    if made < least <= there or (least < most and made + UNEVEN_SLACK < there):
-        return f"ffmpeg made {made} of the {there} pictures that the source shows"
+    shown_frames = decode().frames
+    if made < least <= shown_frames or (least < most and made + UNEVEN_SLACK < shown_frames):
+        return f"ffmpeg made {made} of the {shown_frames} pictures that the source shows"
     return None
 
 
 def decode_stream(
     source: str, index: int, part: Chunk | None = None, *, cpu_s: int, control: Control = FREE
 ) -> Decoded:
-    """Decode a stream of the source, or one chunk's span of it, as far as it can be. Raises FfmpegFailed, Stopped."""
+    """Decode a stream of the source, or one chunk's interval, as far as possible. Raises FfmpegFailed, Stopped."""
     decoded = Decoded()
 
     def take(line: str) -> bool:

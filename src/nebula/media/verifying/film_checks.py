@@ -1,15 +1,16 @@
-"""Whether a made film is all of its source. An ffmpeg that exits 0 may have lost half, so its word is not taken.
+"""Checks that a film is all of its source. An ffmpeg that exits 0 may have lost half of it, so that is not trusted.
 
-Checked, for every film: it is web-ready by the plan's own rule; its picture has the packets that the source's list
-promises, without a hole, over the same span; each stream of sound too; and the two begin as far apart as they did.
+Every film must be web-ready by the plan's own rule. Its picture must have the packets that the source's packet list
+promises, without a hole, over the same time; so must each stream of sound. Picture and sound must start as far apart
+as in the source.
 
     copied picture   exact number of packets; the first seconds are decoded (the bytes are the source's own)
     encoded picture  number of frames (exact where the codec has one packet a frame); every frame is decoded
     copied sound     exact number of packets
-    encoded sound    span; decoded whole, and not silent where the source is not
+    encoded sound    when it ends; all of it is decoded, and it must not be silent if the source is not
 
-Of a film that was made in pieces, each piece was decoded before (checks.py, verify_sound), and the join was shown to
-be of the pieces' own packets: so only its beginning is decoded again.
+If a film was made in chunks, these and the sound were decoded before (chunk_checks.py, verify_sound), and the join was
+proved to have the same packets. So only the beginning of the film is decoded again.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ from nebula.media.reading.probe import probe
 from nebula.media.verifying.damage import Decoded, decode_stream, lost_pictures
 
 FIRST_SECONDS = 10.0
-# Of a film whose packets are known to be good: its own header is to be tried.
+# For a film whose packets are known to be good: only its header has to be tried.
 JOINED_SECONDS = 1.0
-# What the ear and the eye let pass; a lost second of a film does not.
+# Differences that nobody sees or hears; a lost second of a film exceeds them.
 SPAN_SLACK_S = 0.5
 SYNC_SLACK_S = 0.15
 GAP_SLACK_S = 0.1
@@ -83,7 +84,7 @@ class _Check:
         return self.made.moving[0]
 
     def pairs(self) -> list[tuple[AudioStream, AudioStream]]:
-        """Return each of the plan's streams of sound with what became of it."""
+        """Return each of the plan's audio streams with the stream that was made of it."""
         return list(zip(self.plan.audio, self.made.audio, strict=False))
 
 
@@ -99,17 +100,17 @@ def verify(
 ) -> VerifiedFilm:
     """Check the film at `target` against the facts that it was made from.
 
-    `parts_verified` says that it was joined from chunks and sound that were verified each for itself.
+    `parts_verified` says that it was joined from chunks and sound that were each verified before.
 
-    Raises Incomplete where it is not all of the source: try once more from a local copy, probed again; the same again
-    means that the source is damaged, and `accept_short` then makes it the result's `warning`, as long as something of
-    it can be played. Raises FfmpegFailed where the film is not web-ready or cannot be decoded, or lacks what its source
-    does have, MediaError where nothing of it can be played, Stopped.
+    Raises Incomplete if the film is not all of the source. The caller should then try once more from a local copy,
+    probed again. If that is incomplete too, the source is damaged: `accept_short` then turns the error into the
+    result's `warning`, as long as something can be played. Raises FfmpegFailed if the film is not web-ready, cannot be
+    decoded, or lacks something that its source has, MediaError if nothing of it can be played, Stopped.
     """
     if plan.video is None:
         raise ValueError("the plan makes no film")
-    made = _probed(target, accept_short, control)
-    check = _Check(source, facts, plan, target, made, plan.video, control, parts_verified)
+    film = _probed(target, accept_short, control)
+    check = _Check(source, facts, plan, target, film, plan.video, control, parts_verified)
     shortfalls = _shortfalls(check, accept_short)
     if shortfalls and not accept_short:
         raise Incomplete(f"The film is not all of its source: {'; '.join(shortfalls)}.", log="")
@@ -122,9 +123,9 @@ def verify(
         sha256=digest(target),
         width=video.width,
         height=video.height,
-        duration_s=round(made.listed_s, 3),
+        duration_s=round(film.listed_s, 3),
         video_codec=video.codec,
-        audio_codec=made.audio[0].codec if made.audio else None,
+        audio_codec=film.audio[0].codec if film.audio else None,
         warning=warning,
     )
 
@@ -142,13 +143,13 @@ def verify_sound(
     if plan.video is None or not plan.audio:
         raise ValueError("the plan has no sound")
     try:
-        made = probe(str(target), control=control) or MediaFacts("")
+        sound = probe(str(target), control=control) or MediaFacts("")
     except MediaError as error:
         raise FfmpegFailed(f"The sound that was made cannot be read: {error.message}", log="") from error
-    listed = list_packets(str(target), control=control)
-    audio = tuple(replace(one, packets=listed.get(one.index, PacketFacts())) for one in made.audio)
-    made = replace(made, audio=audio)
-    check = _Check(source, facts, plan, target, made, plan.video, control)
+    packets = list_packets(str(target), control=control)
+    audio = tuple(replace(stream, packets=packets.get(stream.index, PacketFacts())) for stream in sound.audio)
+    sound = replace(sound, audio=audio)
+    check = _Check(source, facts, plan, target, sound, plan.video, control)
     shortfalls = [*_sound_shortfalls(check), *_start_shortfalls(check)]
     if accept_short or not shortfalls:
         shortfalls += _silences(check)
@@ -162,28 +163,28 @@ def verify_sound(
 
 def _probed(target: Path, accept_short: bool, control: Control) -> MediaFacts:
     try:
-        made = probe(str(target), control=control)
+        film = probe(str(target), control=control)
     except MediaError as error:
         raise FfmpegFailed(f"The film that was made cannot be read: {error.message}", log="") from error
-    if made is None or not made.moving or not made.moving[0].packets.count:
+    if film is None or not film.moving or not film.moving[0].packets.count:
         if accept_short:
             raise MediaError("Nothing of this film can be played: it ends before its first picture.")
         raise Incomplete("The film that was made holds no picture.", log="")
-    judged = decide(made, name="", media_type="")
-    if not judged.web_ready:
-        raise FfmpegFailed(f"The film that was made is not web-ready: {'; '.join(judged.reasons)}.", log="")
-    return made
+    decision = decide(film, name="", media_type="")
+    if not decision.web_ready:
+        raise FfmpegFailed(f"The film that was made is not web-ready: {'; '.join(decision.reasons)}.", log="")
+    return film
 
 
 def _shortfalls(check: _Check, accept_short: bool) -> list[str]:
-    """Return everything in which the film falls short of its source; what costs a decode only where it matters."""
+    """Return everything that the film lacks of its source; decode it only if the result can matter."""
     # The source itself may be short: it was cut off, or the read of it was while it was probed.
     cut = damage(check.facts)
-    found = [cut] if cut else []
-    found += [*_picture_shortfalls(check), *_sound_shortfalls(check), *_sync_shortfalls(check)]
-    if found and not accept_short:
-        return found
-    return [*found, *_decoding_shortfalls(check)]
+    shortfalls = [cut] if cut else []
+    shortfalls += [*_picture_shortfalls(check), *_sound_shortfalls(check), *_sync_shortfalls(check)]
+    if shortfalls and not accept_short:
+        return shortfalls
+    return [*shortfalls, *_decoding_shortfalls(check)]
 
 
 def _picture_shortfalls(check: _Check) -> Iterator[str]:
@@ -191,7 +192,7 @@ def _picture_shortfalls(check: _Check) -> Iterator[str]:
     got = check.made_video.packets.count
     if not least <= got <= most:
         yield f"it has {got} pictures, not {most}"
-    # Frames that lead the first key frame may be left out: nothing shows them right.
+    # Frames shown before the first key frame may be left out: no decoder can show them correctly.
     slack_s = SPAN_SLACK_S + check.video.packets.leading * _frame_s(check.video)
     before, after = check.video.packets, check.made_video.packets
     if abs(_shown_s(before) - _shown_s(after)) > slack_s:
@@ -217,7 +218,7 @@ def _copied_sound_shortfalls(number: int, before: AudioStream, after: AudioStrea
 
 
 def _end_shortfalls(check: _Check, number: int, before: AudioStream, after: AudioStream) -> Iterator[str]:
-    """Encoded sound is filled up from the film's start, so only where it ends can be held against the source."""
+    """Compare only the end: encoded sound is filled with silence from the film's start."""
     expected_s = (before.packets.ends_s or 0.0) - check.facts.start_s
     got_s = after.packets.ends_s or 0.0
     if abs(expected_s - got_s) > SPAN_SLACK_S:
@@ -230,7 +231,7 @@ def _holes(what: str, before: PacketFacts, after: PacketFacts) -> Iterator[str]:
 
 
 def _sync_shortfalls(check: _Check) -> Iterator[str]:
-    """How far after the film's start the picture begins. ffmpeg makes the source's start the film's zero."""
+    """Compare how long after the start the picture begins. ffmpeg makes the source's start the film's zero."""
     before_s = (check.video.packets.starts_s or 0.0) - check.facts.start_s
     after_s = check.made_video.packets.starts_s or 0.0
     slack_s = SYNC_SLACK_S + check.video.packets.leading * _frame_s(check.video)
@@ -239,7 +240,7 @@ def _sync_shortfalls(check: _Check) -> Iterator[str]:
 
 
 def _start_shortfalls(check: _Check) -> Iterator[str]:
-    """Copied sound begins as long after the film's start as it did; encoded sound is filled up from there."""
+    """Check that copied sound begins as long after the start as in the source; encoded sound begins at the start."""
     for number, (before, after) in enumerate(check.pairs()):
         if after.codec != "aac" or after.profile != "LC":
             yield f"sound {number + 1} is {after.codec} {after.profile}, not AAC-LC"
@@ -266,14 +267,14 @@ def _silences(check: _Check) -> Iterator[str]:
 
 
 def _is_lost(check: _Check, before: AudioStream, after: AudioStream) -> bool:
-    """Whether sound became silence; the source is only decoded where the film is silent, which is rare."""
+    """Whether sound became silence; the source is decoded only if the film is silent, which is rare."""
     if _loudest_db(check, str(check.target), after.index) > SILENT_DB:
         return False
     return _loudest_db(check, check.source, before.index) > AUDIBLE_DB
 
 
 def _refuse_lost(what: str, lost: list[str]) -> None:
-    """Raise where the source has what was made lacks: it is not the source that is damaged."""
+    """Raise if the source has something that the result lacks: then the source is not the damaged one."""
     if lost:
         raise FfmpegFailed(f"The {what} is not all of its source, which is not damaged: {'; '.join(lost)}.", log="")
 
@@ -281,14 +282,14 @@ def _refuse_lost(what: str, lost: list[str]) -> None:
 def _lost_pictures(check: _Check) -> Iterator[str]:
     if check.are_parts_verified or check.plan.frame_rate:
         return
-    made, (least, most) = check.made_video.packets.count, expected_frames(check.plan, check.video)
-    lost = lost_pictures(made, least, most, lambda: _decoded(check, check.video.index))
+    made_frames, (least, most) = check.made_video.packets.count, expected_frames(check.plan, check.video)
+    lost = lost_pictures(made_frames, least, most, lambda: _decoded(check, check.video.index))
     if lost:
         yield lost
 
 
 def _lost_sounds(check: _Check) -> Iterator[str]:
-    """Of film or sound that is short. Silence is only a shortfall where the source is heard."""
+    """Yield what a short film or sound lacks of its source's sound. Silence counts only if the source is audible."""
     if not check.are_parts_verified:
         yield from _silences(check)
     missing = check.plan.audio[len(check.made.audio) :]
@@ -305,11 +306,11 @@ def _lost_sounds(check: _Check) -> Iterator[str]:
 
 
 def _is_sound(check: _Check, before: AudioStream, after: AudioStream) -> bool:
-    """Whether a stream can be decoded as far as its packets go, and is more than what was made of it."""
-    there = _decoded(check, before.index)
+    """Whether the source's stream can be decoded to its last packet, or has more frames than what was made of it."""
+    decoded = _decoded(check, before.index)
     if check.plan.encodes_audio:
-        return there.ends_s > (before.packets.ends_s or 0.0) - SPAN_SLACK_S
-    return there.frames > after.packets.count + 1
+        return decoded.ends_s > (before.packets.ends_s or 0.0) - SPAN_SLACK_S
+    return decoded.frames > after.packets.count + 1
 
 
 def _decoded(check: _Check, index: int) -> Decoded:
@@ -342,7 +343,7 @@ def _decoded_frames(check: _Check, seconds: float | None) -> int:
 
 def _run(check: _Check, argv: list[str], source: str, reader: ProgressReader) -> None:
     tools = check.control.tools
-    # The film, or the source where the film's sound is silent.
+    # For the film, or for the source if the film's sound is silent.
     cpu_s = processor.source_s(check.facts) + processor.made_s(check.plan, most_frames(check.video))
     bounds = Bounds(memory_bytes=tools.film_memory_bytes, cpu_s=cpu_s, stall_s=tools.stall_s)
     run(argv, source=source, on_line=_progressing(reader), bounds=bounds, control=check.control)
@@ -353,7 +354,7 @@ def _progressing(reader: ProgressReader) -> Callable[[str], bool]:
 
 
 def _shown_s(packets: PacketFacts) -> float:
-    """Return the time from the first picture to the last: how long the last one stays, not every container says."""
+    """Return the time from the first picture to the last; not every container says how long the last one is shown."""
     return (packets.last_s or 0.0) - (packets.starts_s or 0.0)
 
 

@@ -1,4 +1,4 @@
-"""Whether the pictures that hardware encoded look like the source's: a broken driver's decode, and are green."""
+"""Compares pictures that hardware encoded to the source's: a broken driver makes green ones that decode well."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from nebula.media.ffmpeg import arguments
 from nebula.media.ffmpeg.control import FREE, Control
 from nebula.media.ffmpeg.run import Bounds, run
 
-FRAMES = 25  # what breaks later breaks the decode, too
-# SSIM, the mean of luma and colours. What is worth watching has 0.9 and more, green pictures less than a half.
+FRAMES = 25  # a fault that begins later also breaks the decode
+# SSIM, the mean of luma and colours. Good pictures have 0.9 or more, green ones less than 0.5.
 LEAST = 0.7
-CPU_S = 3600  # a few pictures, and what has to be decoded or read before them
+CPU_S = 3600  # for a few pictures, and all that has to be decoded or read before them
 
 
 def check(
@@ -27,23 +27,23 @@ def check(
     frames: int = FRAMES,
     control: Control = FREE,
 ) -> float:
-    """Compare the first pictures of a chunk, or of a film without one, to what went into the encoder.
+    """Compare the first pictures of a chunk, or of a whole film if `part` is None, to what went into the encoder.
 
-    Returns how alike they are on the average (1 is the same). Raises FfmpegFailed where they are not, NoRoom, Stopped.
+    Returns their mean similarity (1 is identical). Raises FfmpegFailed if it is too low, NoRoom, Stopped.
     """
-    found: list[float] = []
+    similarities: list[float] = []
 
     def take(line: str) -> bool:
         # "n:1 Y:0.98 U:0.97 V:0.97 All:0.98 (17.0)"
-        told = re.search(r"All:(-?[\d.]+)", line)
-        found.extend([float(told[1])] if told else [])
+        match = re.search(r"All:(-?[\d.]+)", line)
+        similarities.extend([float(match[1])] if match else [])
         return True
 
     tools = control.tools
     argv = arguments.likeness(source, plan, part, target, frames=frames, ffmpeg=tools.ffmpeg)
     bounds = Bounds(memory_bytes=tools.film_memory_bytes, cpu_s=CPU_S, stall_s=tools.stall_s)
     log = run(argv, source=source, on_line=take, bounds=bounds, control=control)
-    alike = sum(found) / len(found) if found else 0.0
+    alike = sum(similarities) / len(similarities) if similarities else 0.0
     if alike < LEAST:
         raise FfmpegFailed(f"The pictures that were made are not the source's: they are {alike:.2f} alike.", log=log)
     return alike
