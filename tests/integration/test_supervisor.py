@@ -31,7 +31,7 @@ log = Log(Path(sys.argv[1]))
 part = ManagedProcess("part", ["/bin/sh", "-c", sys.argv[2]], os.environ, log)
 try:
     number = Supervisor([part], say).run(lambda: READY, lambda: say("ready"))
-except PartKeepsDying as error:
+except ProcessKeepsDying as error:
     sys.exit(f"{error.message} {error.details['log']}")
 print("signal", number)
 """

@@ -99,6 +99,7 @@ class _Tally:
     key_interval_s: float = 0.0
     _first_key_s: float | None = None
     _key_s: float | None = None
+    _previous_key_s: float | None = None
     _clock_s: float | None = None  # the last decoding time
 
     def take(self, pts_s: float | None, dts_s: float | None, duration_s: float, flags: str) -> None:
@@ -127,10 +128,13 @@ class _Tally:
         elif shown_s < self._first_key_s:
             self.leading += 1
         if is_key:
-            self._key_s = shown_s
-        elif self._key_s is not None:
+            self._previous_key_s, self._key_s = self._key_s, shown_s
+            return
+        # A picture that is shown before the latest key frame (in an open group) is decoded from the one before that.
+        key_s = self._previous_key_s if self._key_s is not None and shown_s < self._key_s else self._key_s
+        if key_s is not None:
             # There can be no key frame in a gap between pictures, so a gap before a key frame does not count.
-            self.key_interval_s = max(self.key_interval_s, shown_s - self._key_s)
+            self.key_interval_s = max(self.key_interval_s, shown_s - key_s)
 
     def _take_clock(self, clock_s: float) -> None:
         if self._clock_s is not None:
