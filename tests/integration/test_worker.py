@@ -324,14 +324,14 @@ def test_worker_whose_scratch_directory_cannot_be_used_ends(site: Site, queue: Q
 @pytest.mark.parametrize("queue", list(Queue))
 def test_worker_whose_first_look_fails_ends_also_while_redis_is_away(site: Site, queue: Queue, tmp_path: Path) -> None:
     (tmp_path / "slip").mkdir()
-    slip = "from nebula.services import transcoding\ndef slip(*_, **__): raise ValueError('a bad row')\n"
-    (tmp_path / "slip/sitecustomize.py").write_text(f"{slip}transcoding._claim_next = slip\n")
+    slip = "from nebula.db.work import tasks\ndef slip(*_, **__): raise ValueError('a bad row')\n"
+    (tmp_path / "slip/sitecustomize.py").write_text(f"{slip}tasks.claim_next = slip\n")
     worker = site.start(queue, PYTHONPATH=str(tmp_path / "slip"), REDIS_URL="redis://127.0.0.1:1/0")
     assert worker.wait(LONG_S) == 1
 
 
 def test_worker_whose_encoder_trial_crashes_ends(site: Site, tmp_path: Path) -> None:
     (tmp_path / "slip").mkdir()
-    slip = "from nebula.services import encoders\ndef slip(*_, **__): raise RuntimeError('a slip')\n"
-    (tmp_path / "slip/sitecustomize.py").write_text(f"{slip}encoders.Encoders.find = slip\n")
+    slip = "from nebula.services.films import encoder\ndef slip(*_, **__): raise RuntimeError('a slip')\n"
+    (tmp_path / "slip/sitecustomize.py").write_text(f"{slip}encoder.Encoders.find = slip\n")
     assert site.start(Queue.ENCODE, PYTHONPATH=str(tmp_path / "slip")).wait(LONG_S) == 1
