@@ -119,7 +119,7 @@ def _work_off(bench: Bench) -> None:
     for _ in range(20):
         if not any([bench.run(), bench.run(Queue.ENCODE)]):
             break
-        bench.sql("UPDATE jobs SET not_before = NULL")
+        bench.sql("UPDATE tasks SET not_before = NULL")
 
 
 def _distances(times: list[float]) -> list[float]:

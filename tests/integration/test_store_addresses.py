@@ -70,7 +70,7 @@ def test_nothing_that_is_kept_of_a_damaged_film_says_how_the_store_is_reached(
     for _ in range(8):
         if not (bench.run(Queue.QUICK) or bench.run(Queue.ENCODE)):
             break
-        bench.sql("UPDATE jobs SET not_before = NULL")
+        bench.sql("UPDATE tasks SET not_before = NULL")
     rows = bench.jobs(content_id)
     listed = people.owner.get("/api/v1/jobs").json["items"]
     answers = [people.owner.get(f"/api/v1/jobs/{job['id']}").text for job in rows]

@@ -45,11 +45,11 @@ def test_disk_that_is_really_full_pauses_the_film_until_there_is_room(
         assert (job["state"], job["error_code"], job["failures"]) == (JobState.QUEUED, "no_room", 0), job
         assert job["error"].startswith("Waits: The disk is full")
         program.unlink()
-        bench.sql("UPDATE jobs SET not_before = NULL")
+        bench.sql("UPDATE tasks SET not_before = NULL")
         assert bench.run(Queue.ENCODE)
         assert bench.film_job(content_id)["error_code"] == "no_room", "there is no room yet"
         (disk / "fill").unlink()
-        bench.sql("UPDATE jobs SET not_before = NULL")
+        bench.sql("UPDATE tasks SET not_before = NULL")
         assert bench.run(Queue.ENCODE)
         job = bench.film_job(content_id)
         assert (job["state"], job["error"], job["failures"]) == (JobState.DONE, None, 0)
@@ -80,7 +80,7 @@ def test_film_whose_ffmpeg_says_what_a_trouble_of_the_machine_would_say_fails_fo
     while bench.run(Queue.ENCODE):
         tries += 1
         assert tries <= 3
-        bench.sql("UPDATE jobs SET not_before = NULL")
+        bench.sql("UPDATE tasks SET not_before = NULL")
     job = bench.film_job(content_id)
     assert (job["state"], job["error_code"], tries) == (JobState.FAILED, "ffmpeg_failed", 3)
     assert sentence in job["error"]
@@ -123,7 +123,7 @@ def test_film_that_its_store_breaks_off_again_and_again_waits_longer_and_fails_i
         job = bench.film_job(content_id)
         assert (job["failures"], job["error_code"]) == (0, "store_unavailable"), job
         waits.append(job["not_before"])
-        bench.sql("UPDATE jobs SET not_before = NULL")
+        bench.sql("UPDATE tasks SET not_before = NULL")
     assert job["state"] == JobState.FAILED
     assert job["error"] == "It was broken off 6 times. The objects store does not answer; try again in a moment."
     assert waits[4] - waits[0] > timedelta(seconds=60 * 8)
@@ -141,7 +141,7 @@ def test_chunk_that_its_store_breaks_off_again_and_again_fails_in_the_end(bench:
         tries += 1
         assert tries <= 40
         assert broken.run_next(Queue.ENCODE, bench.stop)
-        bench.sql("UPDATE chunks SET not_before = NULL")
+        bench.sql("UPDATE tasks SET not_before = NULL")
     assert bench.film_job(content_id)["error"].startswith("It was broken off 6 times. ")
 
 
