@@ -21,8 +21,8 @@ pytestmark = pytest.mark.parametrize("environ", ["embedded"], indirect=True)
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    return Clips(tmp_path_factory.mktemp("clips"))
+def clips() -> Clips:
+    return Clips()
 
 
 class Toys:

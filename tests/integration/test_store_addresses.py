@@ -37,8 +37,8 @@ SOURCE = [
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    return Clips(tmp_path_factory.mktemp("clips"))
+def clips() -> Clips:
+    return Clips()
 
 
 def _damaged(folder: Path, name: str) -> Path:

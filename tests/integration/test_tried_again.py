@@ -20,8 +20,8 @@ from tests.films import Bench, Clips
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    return Clips(tmp_path_factory.mktemp("clips"))
+def clips() -> Clips:
+    return Clips()
 
 
 @pytest.mark.parametrize("environ", ["provisioned"], indirect=True)
