@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import subprocess
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,8 @@ def test_film_that_its_store_breaks_off_again_and_again_waits_longer_and_fails_i
         assert broken.run_next(Queue.QUICK, bench.stop)
         job = bench.film_job(content_id)
         assert (job["failures"], job["error_code"]) == (0, "store_unavailable"), job
-        waits.append(job["not_before"])
+        rows = bench.database.read(lambda tx: tx.select("SELECT not_before, id FROM tasks WHERE not_before IS NOT NULL"))
+        waits += [datetime.fromisoformat(str(not_before)) for not_before, _ in rows]
         bench.sql("UPDATE tasks SET not_before = NULL")
     assert job["state"] == JobState.FAILED
     assert job["error"] == "It was broken off 6 times. The objects store does not answer; try again in a moment."
