@@ -122,7 +122,9 @@ def test_film_that_its_store_breaks_off_again_and_again_waits_longer_and_fails_i
         assert broken.run_next(Queue.QUICK, bench.stop)
         job = bench.film_job(content_id)
         assert (job["failures"], job["error_code"]) == (0, "store_unavailable"), job
-        rows = bench.database.read(lambda tx: tx.select("SELECT not_before, id FROM tasks WHERE not_before IS NOT NULL"))
+        rows = bench.database.read(
+            lambda tx: tx.select("SELECT not_before, id FROM tasks WHERE not_before IS NOT NULL")
+        )
         waits += [datetime.fromisoformat(str(not_before)) for not_before, _ in rows]
         bench.sql("UPDATE tasks SET not_before = NULL")
     assert job["state"] == JobState.FAILED
