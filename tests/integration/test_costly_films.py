@@ -138,7 +138,7 @@ def test_film_has_the_pictures_of_its_source_at_their_own_times(bench: Bench, na
     renditions = bench.renditions(content_id)
     assert len(renditions) == len([job for job in jobs if job["kind"] == "rendition"]) > 0
     for rendition in renditions:
-        made = _distances(_times(bench.storage.media_source(rendition["object_key"], 600)))
+        made = _distances(_times(str(bench.storage.local_path(rendition["object_key"]))))
         assert made == pytest.approx(wanted, abs=0.002)
 
 
@@ -211,5 +211,5 @@ def test_chunks_keep_the_gaps_of_their_source(bench: Bench, source: Path) -> Non
     assert job["state"] == JobState.DONE, job
     assert job["chunks_total"] > 2
     (rendition,) = bench.renditions(content_id)
-    made = _times(bench.storage.media_source(rendition["object_key"], 600))
+    made = _times(str(bench.storage.local_path(rendition["object_key"])))
     assert _distances(made) == pytest.approx(_distances(_times(str(source))), abs=0.002)
