@@ -149,7 +149,7 @@ class Supervisor:
     def run(self, is_ready: Callable[[], bool], on_ready: Callable[[], None]) -> int:
         """Keep every part alive; return the signal that ended the run.
 
-        `on_ready` runs once, when `is_ready` first returns True. Raises PartKeepsDying if a part never gets ready.
+        `on_ready` runs once, when `is_ready` first returns True. Raises ProcessKeepsDying if a part never gets ready.
         """
         _adopt_orphans()
         with self._signals() as wakes:

@@ -16,7 +16,7 @@ CONTRACTS = {"asked_by", "asked_at", "held_until"}
 
 
 # Identifiers from before the glossary. Lower this number with each one that is renamed; never raise it.
-REMAINING = 259
+REMAINING = 255
 
 
 def test_identifiers_with_words_that_are_not_used_become_fewer() -> None:

@@ -169,7 +169,7 @@ class ResponseBody:
             buffer = memoryview(bytearray(BUFFER_BYTES))
             for piece in self._laid.pieces:
                 if isinstance(piece, ByteRange):
-                    self._send_span(wire, piece, buffer)
+                    self._send_range(wire, piece, buffer)
                 else:
                     wire.send(memoryview(piece))
             complete = True
@@ -180,16 +180,16 @@ class ResponseBody:
         finally:
             (wire.release if complete else wire.abort)()
 
-    def _send_span(self, wire: Wire, span: ByteRange, buffer: memoryview) -> None:
-        reader = self._reader(span)
+    def _send_range(self, wire: Wire, byte_range: ByteRange, buffer: memoryview) -> None:
+        reader = self._reader(byte_range)
         if reader is None:
             return
         try:
             descriptor = reader.fileno()
             if descriptor is not None:
-                wire.send_file(descriptor, reader.offset, span.length)
+                wire.send_file(descriptor, reader.offset, byte_range.length)
                 return
-            for data in _pieces(reader, span.length, buffer):
+            for data in _pieces(reader, byte_range.length, buffer):
                 wire.send(data)
         finally:
             reader.close()
@@ -206,10 +206,10 @@ class ResponseBody:
                     yield bytes(data)
                 reader.close()
 
-    def _reader(self, span: ByteRange) -> ObjectReader | None:
-        if not span.length:
+    def _reader(self, byte_range: ByteRange) -> ObjectReader | None:
+        if not byte_range.length:
             return None
-        reader, self._first = self._first or self._source.open(span), None
+        reader, self._first = self._first or self._source.open(byte_range), None
         return reader
 
 
@@ -221,8 +221,8 @@ class _Source:
         self.key = representation.object_key
         self.media_type = representation.media_type
 
-    def open(self, span: ByteRange) -> ObjectReader:
-        return self._storage.open(self.key, span.start, span.length)
+    def open(self, byte_range: ByteRange) -> ObjectReader:
+        return self._storage.open(self.key, byte_range.start, byte_range.length)
 
 
 def checked_media_type(media_type: str) -> str:
